@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: (MIT OR GPL-2.0-only) */
+/*
+ * What the kernel part and user space share: the layout of every map and of every ring-buffer event.
+ *
+ * Fixed width, explicit padding, sizes asserted where the header is included. Addresses and ports are in
+ * network byte order as they stand in the packet; an IPv4 address is the first word of four, the others
+ * zero. Times are boot-time nanoseconds (CLOCK_BOOTTIME), which go on through suspend. "Side" is 0 or 1: the
+ * two endpoints of a connection in canonical order (lower address, then lower port, compared as raw
+ * bytes, is side 0); arrays of two are indexed by the side that SENT the packet. Which side is the originator is one bit.
+ */
+#ifndef PS_ABI_H
+#define PS_ABI_H
+
+#include <linux/types.h>
+
+#include "limits.h"
+
+enum ps_family {
+	PS_FAMILY_NONE = 0,
+	PS_FAMILY_IPV4 = 4,
+	PS_FAMILY_IPV6 = 6,
+};
+
+enum ps_direction {
+	PS_DIR_INGRESS = 1,
+	PS_DIR_EGRESS = 2,
+};
+
+/* --- Connection table (see bpf/table.h) ------------------------------------------------------- */
+
+/* Map "ps_tags": one a bucket. Tag byte i speaks of slot i. */
+struct ps_bucket_tags {
+	__u64 tags; /* PS_TAG_EMPTY, PS_TAG_BUSY, or PS_TAG_LIVE | seven bits of the hash */
+	__u64 confirmed; /* bit 8*i: slot i holds a confirmed, living connection and is never given up */
+};
+
+#define PS_TAG_EMPTY 0x00u
+#define PS_TAG_BUSY 0x01u /* being filled by the kernel */
+#define PS_TAG_DYING 0x02u /* being expired by the aggregator: no longer found, counters still readable */
+#define PS_TAG_LIVE 0x80u
+
+enum ps_conn_flag {
+	PS_CONN_IPV6 = 1 << 0,
+	PS_CONN_ORIG1 = 1 << 1, /* side 1 is the originator */
+	PS_CONN_CONFIRMED = 1 << 2, /* a handshake was completed, or both sides were heard */
+	PS_CONN_MIDSTREAM = 1 << 3, /* the beginning was not seen */
+	PS_CONN_FLIPPED = 1 << 4, /* the answer was seen before the question; direction corrected */
+	PS_CONN_CLOSED = 1 << 5, /* TCP: FIN both ways or RST */
+	PS_CONN_REPLIED = 1 << 6, /* both sides have sent */
+	PS_CONN_INGRESS_ONLY = 1 << 7, /* egress is not watched on this interface */
+};
+
+/* Map "ps_hot": eight a bucket. The one line that every packet of a connection touches. */
+struct ps_conn_hot {
+	__u32 addr[2]; /* IPv4 addresses by side; IPv6: 64-bit digest of both, the addresses are in the cold line */
+	__u16 port[2];
+	__u16 vlan[2]; /* outer, inner VLAN id, host byte order; 0 = none */
+	__u8 proto; /* IPPROTO_TCP or IPPROTO_UDP */
+	__u8 flags; /* enum ps_conn_flag */
+	__u16 reported; /* last report, units of 2^20 ns of boot time, wraps */
+	__u32 verdict_gen; /* rule generation that verdict[] belongs to; 0 = none yet */
+	__u64 last_seen;
+	__u64 bytes[2]; /* IP bytes */
+	__u32 packets[2]; /* low 32 bits; the carry is in the cold line */
+	__u32 verdict[2]; /* PS_VERDICT_*, rule id in the low 24 bits */
+};
+
+#define PS_VERDICT_RULE 0x80000000u /* a rule decided */
+#define PS_VERDICT_DROP 0x40000000u
+#define PS_VERDICT_ID 0x00ffffffu
+
+/* Map "ps_cold": one a slot. Written when a connection begins and when it reports. */
+struct ps_conn_cold {
+	__u64 id; /* unique while the maps live: the slot's previous id plus the number of slots */
+	__u64 first_seen;
+	__u32 addr6[2][4]; /* IPv6 addresses by side; zero for IPv4 */
+	__u32 ifindex;
+	__u32 dropped[2]; /* packets dropped by a rule */
+	__u16 ip_id; /* of the packet that made the last report, host byte order */
+	__u8 packets_hi[2];
+};
+
+enum ps_tcp_state {
+	PS_TCP_NONE = 0, /* not TCP */
+	PS_TCP_SYN_SENT,
+	PS_TCP_SYN_RECV,
+	PS_TCP_ESTABLISHED,
+	PS_TCP_FIN_WAIT, /* one side has sent FIN */
+	PS_TCP_CLOSE_WAIT, /* and it was acknowledged */
+	PS_TCP_LAST_ACK, /* both have sent FIN */
+	PS_TCP_TIME_WAIT, /* both FINs acknowledged */
+	PS_TCP_CLOSE, /* RST */
+	PS_TCP_STATES,
+};
+
+/* Map "ps_tcp": one a slot; only TCP touches it. The first 64 bytes serve every segment, the rest anomalies. */
+struct ps_conn_tcp {
+	__u32 next_seq[2]; /* one past the highest sequence number seen (host order) */
+	__u32 seq[2]; /* of the last segment */
+	__u32 ack[2]; /* last acknowledgement */
+	__u16 window[2]; /* as in the header of the last segment, unscaled */
+	__u8 wscale[2]; /* from the SYN; 0xff = unknown */
+	__u8 tcp_flags[2]; /* all flags seen, or'ed */
+	__u32 hist_seen; /* bit per history letter: low 16 for side 0, high 16 for side 1 */
+	__u8 state; /* enum ps_tcp_state */
+	__u8 started; /* bit per side: next_seq is valid */
+	__u8 fin; /* bit per side: FIN seen; bit 4+side: that FIN acknowledged */
+	__u8 rtt_side; /* side whose acknowledgement ends the running sample; 0xff = none */
+	__u32 rtt_seq; /* acknowledgement that ends the sample */
+	__u32 rtt_start_us; /* precise clock, wraps */
+	__u32 rtt_handshake_us; /* SYN to the ACK of the SYN+ACK; 0 = unknown */
+	__u32 rtt_us; /* smoothed, RFC 6298 with alpha 1/8; 0 = unknown */
+	__u32 fin_seq[2]; /* acknowledgement that covers the FIN */
+
+	__u64 retrans_bytes[2];
+	__u64 gap_bytes[2];
+	__u32 retrans_packets[2];
+	__u32 out_of_order[2];
+	__u32 dup_acks[2];
+	__u32 zero_windows[2];
+	__u32 small_windows[2];
+	__u32 syn_us; /* precise time of the originator's SYN, for rtt_handshake_us */
+	__u8 hist_len;
+	__u8 pad[19];
+	char history[PS_HISTORY_MAX]; /* Zeek's letters, upper case = originator at the time; not terminated */
+};
+
+/* --- ICMP and fragments ------------------------------------------------------------------------ */
+
+/* Map "ps_icmp": LRU hash. */
+struct ps_icmp_key {
+	__u32 saddr[4];
+	__u32 daddr[4];
+	__u16 vlan[2];
+	__u8 family;
+	__u8 type;
+	__u8 code;
+	__u8 pad;
+};
+
+struct ps_icmp_val {
+	__u64 packets;
+	__u64 bytes;
+	__u64 dropped;
+	__u64 first_seen;
+	__u64 last_seen;
+	__u64 conn_id; /* the connection the last quoted packet belongs to; 0 = none known */
+	__u32 ifindex;
+	__u16 ip_id; /* last, host byte order */
+	__u16 reported; /* as in ps_conn_hot */
+	/* the packet quoted in the last ICMP error; family PS_FAMILY_NONE = not an error, or unreadable */
+	__u32 inner_saddr[4];
+	__u32 inner_daddr[4];
+	__u16 inner_sport;
+	__u16 inner_dport;
+	__u8 inner_family;
+	__u8 inner_proto;
+	__u8 pad[2];
+};
+
+/* Map "ps_frags": LRU hash. Fragments without ports, counted by what they do carry. */
+struct ps_frag_key {
+	__u32 saddr[4];
+	__u32 daddr[4];
+	__u32 ip_id; /* host byte order; 32 bits in IPv6 */
+	__u8 family;
+	__u8 proto;
+	__u8 pad[2];
+};
+
+struct ps_frag_val {
+	__u64 packets;
+	__u64 bytes;
+};
+
+/* --- Rules (see bpf/classify.h) ---------------------------------------------------------------- */
+
+/*
+ * What a rule may test of a packet, and, as a mask, which of it a tuple tests. ICMP: type and code stand in sport
+ * and dport (network byte order, value in the low byte).
+ */
+struct ps_rule_key {
+	__u32 saddr[4];
+	__u32 daddr[4];
+	__u16 sport;
+	__u16 dport;
+	__u8 proto;
+	__u8 family;
+	__u8 tcp_flags;
+	__u8 direction; /* enum ps_direction */
+};
+
+/* The packet quoted in an ICMP error. */
+struct ps_rule_inner {
+	__u32 saddr[4];
+	__u32 daddr[4];
+	__u16 sport;
+	__u16 dport;
+	__u8 proto;
+	__u8 family;
+	__u8 pad[2];
+};
+
+#define PS_TUPLE_QUOTED 1u /* tests the quoted packet: matches only ICMP errors */
+#define PS_TUPLE_TCP_FLAGS 2u /* tests TCP flags: never cached in a connection */
+#define PS_TUPLE_NAMES_ICMP 4u /* tests the ICMP type: may match neighbour discovery */
+
+/* One combination of tested fields. */
+struct ps_rule_tuple {
+	struct ps_rule_key mask;
+	struct ps_rule_inner inner_mask;
+	__u32 best_rank; /* lowest rank of its rules: the search may stop before it */
+	__u32 flags;
+};
+
+/* Map "ps_rule_sets": two, one of them active (ps_runtime.active_set). */
+struct ps_rule_set {
+	__u32 generation; /* never 0 once written */
+	__u32 tuples; /* in order of best_rank */
+	__u64 tcp_flags_hit[4]; /* bit f: some rule tests TCP flags and a segment with flags f could match it */
+	struct ps_rule_tuple tuple[PS_RULE_TUPLES];
+};
+
+#define PS_RULE_ACTION_DROP 1u
+#define PS_RULE_ACTION_ALLOW 2u
+
+/* Map "ps_rule_slots": PS_RULE_SLOTS of set 0, then of set 1. Open addressing, linear, at most PS_RULE_PROBES. */
+struct ps_rule_slot {
+	struct ps_rule_key key; /* masked */
+	struct ps_rule_inner inner; /* masked */
+	__u32 used; /* 0 = empty, else 1 + index of the tuple */
+	__u32 rank; /* position by (priority, id); lower wins */
+	__u32 id;
+	__u32 action;
+};
+
+/* Map "ps_rule_hits": by rule id. */
+struct ps_rule_hits {
+	__u64 packets;
+	__u64 bytes;
+	__u64 first_hit;
+	__u64 last_hit;
+};
+
+/* --- Events ------------------------------------------------------------------------------------- */
+
+enum ps_event_type {
+	PS_EV_CONN_NEW = 1,
+	PS_EV_CONN_UPDATE,
+	PS_EV_CONN_END,
+	PS_EV_ICMP,
+	PS_EV_DROP,
+	PS_EV_TYPES,
+};
+
+enum ps_end_reason {
+	PS_END_NONE = 0,
+	PS_END_FIN,
+	PS_END_RST,
+	PS_END_TIMEOUT,
+	PS_END_EVICTED,
+	PS_END_DETACHED,
+};
+
+struct ps_event_head {
+	__u16 type; /* enum ps_event_type */
+	__u16 size; /* of the whole event */
+	__u32 cpu;
+	__u64 time;
+};
+
+/*
+ * A connection as one record: what conn.* events carry and what user space reads from the table. An event of a
+ * connection without TCP analysis ends before tcp.
+ */
+struct ps_conn_raw {
+	__u64 id;
+	__u64 first_seen;
+	__u64 last_seen;
+	__u32 addr[2][4];
+	__u16 port[2];
+	__u16 vlan[2];
+	__u8 proto;
+	__u8 flags;
+	__u8 end_reason; /* enum ps_end_reason */
+	__u8 pad0;
+	__u32 ifindex;
+	__u64 packets[2];
+	__u64 bytes[2];
+	__u32 dropped[2];
+	__u32 verdict[2];
+	__u32 slot;
+	__u16 ip_id;
+	__u16 pad1;
+	struct ps_conn_tcp tcp;
+};
+
+struct ps_event_conn {
+	struct ps_event_head head;
+	struct ps_conn_raw conn;
+};
+
+struct ps_event_icmp {
+	struct ps_event_head head;
+	struct ps_icmp_key key;
+	__u32 pad;
+	struct ps_icmp_val val;
+};
+
+/* A packet that a rule dropped. Counters are in ps_rule_hits; this tells of one of them. */
+struct ps_event_drop {
+	struct ps_event_head head;
+	__u64 conn_id; /* 0 = no connection (ICMP, fragment, malformed, untracked) */
+	struct ps_rule_key key; /* the packet as the classifier saw it */
+	__u32 rule_id;
+	__u32 generation;
+	__u32 ifindex;
+	__u32 bytes; /* IP bytes */
+	__u16 ip_id;
+	__u16 vlan[2];
+	__u16 pad;
+};
+
+/* --- One-row maps ------------------------------------------------------------------------------- */
+
+/* Map "ps_stats": per CPU, one element. */
+struct ps_stats {
+#define PS_STAT(name, help) __u64 name;
+#include "stats.def"
+#undef PS_STAT
+	__u64 icmp_types[256]; /* ICMP (IPv4) by type */
+	__u64 icmp_codes[256];
+	__u64 icmp6_types[256];
+	__u64 icmp6_codes[256];
+};
+
+/*
+ * Map "ps_runtime": one element. Written by user space while the programs run. The collector writes
+ * clock_offset, replay_now and report_interval; the aggregator writes active_set.
+ */
+struct ps_runtime {
+	__u64 clock_offset; /* CLOCK_BOOTTIME - CLOCK_MONOTONIC: the kernel's cheap clock stands still in suspend */
+	__u64 replay_now; /* when the program was loaded for replay: the time, instead of any clock */
+	__u64 report_interval; /* ns between two reports of one connection */
+	__u32 active_set; /* 0 or 1 */
+	__u32 pad;
+};
+
+/* Map "ps_meta": one element, written once by the collector when it creates the maps; a later load reads it back. */
+struct ps_meta {
+	__u32 abi; /* PS_ABI_VERSION */
+	__u32 buckets;
+	__u64 seed; /* of the connection hash */
+	__u64 id_base; /* first id of slot s is id_base + s + 1 */
+	__u64 created; /* wall clock, ns since 1970 */
+	__u32 cpus; /* rings */
+	__u32 ring_bytes; /* of each */
+	__u32 max_connections; /* as asked for */
+	__u32 pad;
+};
+
+/*
+ * Map "ps_ledger": one element of counters that must outlive the programs. Each block has one writer.
+ * received/published speak of events by type (index enum ps_event_type).
+ */
+struct ps_ledger {
+	/* collector */
+	__u64 received[8]; /* taken from the rings */
+	__u64 published[8]; /* records handed to the bus */
+	__u64 refused[8]; /* records that the aggregator's feed would not take */
+	/* aggregator */
+	__u64 applied[8]; /* records folded into its tables */
+	__u64 missed[8]; /* records known missing by sequence number */
+	__u64 resyncs; /* times the tables were read again from the kernel */
+	__u64 expired; /* connections ended by time */
+	__u64 pad[22];
+};
+
+/* Map "ps_ifaces": hash, ifindex -> this. */
+struct ps_iface {
+	__u32 flags; /* PS_IFACE_* */
+	__u32 mtu; /* for super-packets in generic mode; 0 = unknown */
+};
+
+#define PS_IFACE_INGRESS_ONLY 1u
+
+/* Rodata of the programs ("ps_const"), set before load. */
+struct ps_const {
+	__u64 seed;
+	__u64 id_base;
+	__u32 buckets;
+	__u32 replay; /* take the time from ps_runtime.replay_now */
+};
+
+#define PS_ASSERT_SIZE(type, bytes) _Static_assert(sizeof(type) == (bytes), #type " must be " #bytes " bytes")
+PS_ASSERT_SIZE(struct ps_bucket_tags, 16);
+PS_ASSERT_SIZE(struct ps_conn_hot, 64);
+PS_ASSERT_SIZE(struct ps_conn_cold, 64);
+PS_ASSERT_SIZE(struct ps_conn_tcp, 192);
+PS_ASSERT_SIZE(struct ps_icmp_key, 40);
+PS_ASSERT_SIZE(struct ps_icmp_val, 96);
+PS_ASSERT_SIZE(struct ps_frag_key, 40);
+PS_ASSERT_SIZE(struct ps_rule_key, 40);
+PS_ASSERT_SIZE(struct ps_rule_inner, 40);
+PS_ASSERT_SIZE(struct ps_rule_tuple, 88);
+PS_ASSERT_SIZE(struct ps_rule_slot, 96);
+PS_ASSERT_SIZE(struct ps_event_head, 16);
+PS_ASSERT_SIZE(struct ps_conn_raw, 320);
+PS_ASSERT_SIZE(struct ps_event_drop, 88);
+PS_ASSERT_SIZE(struct ps_ledger, 512);
+
+#endif

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: (MIT OR GPL-2.0-only) */
+/* Sizes that the kernel part and user space must agree on, each with its reason. */
+#ifndef PS_LIMITS_H
+#define PS_LIMITS_H
+
+/* Changes whenever a map's layout changes; pins of another version are never reused. */
+#define PS_ABI_VERSION 1u
+
+/* A bucket is one tag word: eight slots, one byte each. */
+#define PS_BUCKET_SLOTS 8u
+
+/* Buckets are sized for this load (percent): two-choice buckets of eight leave 0.02 % of the keys without a slot at 80 %. */
+#define PS_TABLE_LOAD_PERCENT 80u
+
+/* 65,536 connections of any kind take 27 MB; an idle installation must stay below 50 MB in all. */
+#define PS_CONNECTIONS_DEFAULT 65536u
+#define PS_CONNECTIONS_MIN 64u
+#define PS_CONNECTIONS_MAX 8388608u
+
+/* One insert lock per stripe; more stripes than CPUs by far, so that strangers rarely meet. */
+#define PS_LOCK_STRIPES 1024u
+
+/* Attempts of a compare-and-exchange before the packet is counted as untracked. */
+#define PS_CAS_TRIES 8
+
+/* Half-open connections looked at when a full bucket must give one up. */
+#define PS_VICTIM_SAMPLE 4
+
+/* VLAN tags that are read (802.1ad + 802.1Q); a third makes the frame "not IP". */
+#define PS_VLAN_TAGS 2
+
+/* IPv6 extension headers that are followed (RFC 8200 names six; a chain of more is malformed for us). */
+#define PS_IPV6_EXT_MAX 8
+
+/* TCP options are read only up to this many bytes, the most that a data offset can describe. */
+#define PS_TCP_OPT_MAX 40
+
+/* ICMP and fragment tables: LRU, so a flood recycles the oldest. */
+#define PS_ICMP_ENTRIES 8192u
+#define PS_FRAG_ENTRIES 1024u
+
+/* Rules. The id is the index of a rule's counters, so ids stay below this. */
+#define PS_RULES_MAX 4096u
+/* Slots of one rule set: twice the rules, so that a probe ends within PS_RULE_PROBES. */
+#define PS_RULE_SLOTS 8192u
+#define PS_RULE_PROBES 8
+/* Distinct combinations of tested fields in one rule set. */
+#define PS_RULE_TUPLES 128u
+
+/* One ring per CPU; all together stay within the total. */
+#define PS_RING_TOTAL (4u << 20)
+#define PS_RING_MIN (256u << 10)
+#define PS_CPUS_MAX 512u
+
+/* A connection, ICMP key or rule reports at most once in this time (nanoseconds); counters stay exact. */
+#define PS_REPORT_INTERVAL_NS 1000000000ull
+
+/* A window this small and not zero starves a sender of even one full Ethernet segment. */
+#define PS_SMALL_WINDOW 1460u
+
+/* Monitored interfaces. */
+#define PS_IFACES_MAX 64u
+
+/* Letters of a TCP history: 12 kinds for each side, with room for repeats. */
+#define PS_HISTORY_MAX 32u
+
+#endif
