@@ -6,7 +6,8 @@
  * network byte order as they stand in the packet; an IPv4 address is the first word of four, the others
  * zero. Times are boot-time nanoseconds (CLOCK_BOOTTIME), which go on through suspend. "Side" is 0 or 1: the
  * two endpoints of a connection in canonical order (lower address, then lower port, compared as raw
- * bytes, is side 0); arrays of two are indexed by the side that SENT the packet. Which side is the originator is one bit.
+ * bytes, is side 0); arrays of two are indexed by the side that SENT the packet. Which side is the originator is one
+ * bit.
  */
 #ifndef PS_ABI_H
 #define PS_ABI_H
@@ -30,23 +31,23 @@ enum ps_direction {
 
 /* Map "ps_tags": one a bucket. Tag byte i speaks of slot i. */
 struct ps_bucket_tags {
-	__u64 tags; /* PS_TAG_EMPTY, PS_TAG_BUSY, or PS_TAG_LIVE | seven bits of the hash */
+	__u64 tags;      /* PS_TAG_EMPTY, PS_TAG_BUSY, or PS_TAG_LIVE | seven bits of the hash */
 	__u64 confirmed; /* bit 8*i: slot i holds a confirmed, living connection and is never given up */
 };
 
 #define PS_TAG_EMPTY 0x00u
-#define PS_TAG_BUSY 0x01u /* being filled by the kernel */
+#define PS_TAG_BUSY 0x01u  /* being filled by the kernel */
 #define PS_TAG_DYING 0x02u /* being expired by the aggregator: no longer found, counters still readable */
 #define PS_TAG_LIVE 0x80u
 
 enum ps_conn_flag {
 	PS_CONN_IPV6 = 1 << 0,
-	PS_CONN_ORIG1 = 1 << 1, /* side 1 is the originator */
-	PS_CONN_CONFIRMED = 1 << 2, /* a handshake was completed, or both sides were heard */
-	PS_CONN_MIDSTREAM = 1 << 3, /* the beginning was not seen */
-	PS_CONN_FLIPPED = 1 << 4, /* the answer was seen before the question; direction corrected */
-	PS_CONN_CLOSED = 1 << 5, /* TCP: FIN both ways or RST */
-	PS_CONN_REPLIED = 1 << 6, /* both sides have sent */
+	PS_CONN_ORIG1 = 1 << 1,        /* side 1 is the originator */
+	PS_CONN_CONFIRMED = 1 << 2,    /* a handshake was completed, or both sides were heard */
+	PS_CONN_MIDSTREAM = 1 << 3,    /* the beginning was not seen */
+	PS_CONN_FLIPPED = 1 << 4,      /* the answer was seen before the question; direction corrected */
+	PS_CONN_CLOSED = 1 << 5,       /* TCP: FIN both ways or RST */
+	PS_CONN_REPLIED = 1 << 6,      /* both sides have sent */
 	PS_CONN_INGRESS_ONLY = 1 << 7, /* egress is not watched on this interface */
 };
 
@@ -54,13 +55,13 @@ enum ps_conn_flag {
 struct ps_conn_hot {
 	__u32 addr[2]; /* IPv4 addresses by side; IPv6: 64-bit digest of both, the addresses are in the cold line */
 	__u16 port[2];
-	__u16 vlan[2]; /* outer, inner VLAN id, host byte order; 0 = none */
-	__u8 proto; /* IPPROTO_TCP or IPPROTO_UDP */
-	__u8 flags; /* enum ps_conn_flag */
-	__u16 reported; /* last report, units of 2^20 ns of boot time, wraps */
+	__u16 vlan[2];     /* outer, inner VLAN id, host byte order; 0 = none */
+	__u8 proto;        /* IPPROTO_TCP or IPPROTO_UDP */
+	__u8 flags;        /* enum ps_conn_flag */
+	__u16 reported;    /* last report, units of 2^20 ns of boot time, wraps */
 	__u32 verdict_gen; /* rule generation that verdict[] belongs to; 0 = none yet */
 	__u64 last_seen;
-	__u64 bytes[2]; /* IP bytes */
+	__u64 bytes[2];   /* IP bytes */
 	__u32 packets[2]; /* low 32 bits; the carry is in the cold line */
 	__u32 verdict[2]; /* PS_VERDICT_*, rule id in the low 24 bits */
 };
@@ -68,6 +69,15 @@ struct ps_conn_hot {
 #define PS_VERDICT_RULE 0x80000000u /* a rule decided */
 #define PS_VERDICT_DROP 0x40000000u
 #define PS_VERDICT_ID 0x00ffffffu
+/*
+ * The kernel's own marks, nothing for user space: that verdict[] of this side is a cached one (a verdict of zero says
+ * that no rule matched), for which direction, and the low bits of its generation, so that a CPU that was still working
+ * with the set before can't leave its verdict under the new one's name.
+ */
+#define PS_VERDICT_KNOWN 0x20000000u
+#define PS_VERDICT_EGRESS 0x10000000u
+#define PS_VERDICT_GEN_SHIFT 24
+#define PS_VERDICT_GEN_MASK 0x0f000000u
 
 /* Map "ps_cold": one a slot. Written when a connection begins and when it reports. */
 struct ps_conn_cold {
@@ -76,7 +86,7 @@ struct ps_conn_cold {
 	__u32 addr6[2][4]; /* IPv6 addresses by side; zero for IPv4 */
 	__u32 ifindex;
 	__u32 dropped[2]; /* packets dropped by a rule */
-	__u16 ip_id; /* of the packet that made the last report, host byte order */
+	__u16 ip_id;      /* of the packet that made the last report, host byte order */
 	__u8 packets_hi[2];
 };
 
@@ -85,32 +95,32 @@ enum ps_tcp_state {
 	PS_TCP_SYN_SENT,
 	PS_TCP_SYN_RECV,
 	PS_TCP_ESTABLISHED,
-	PS_TCP_FIN_WAIT, /* one side has sent FIN */
+	PS_TCP_FIN_WAIT,   /* one side has sent FIN */
 	PS_TCP_CLOSE_WAIT, /* and it was acknowledged */
-	PS_TCP_LAST_ACK, /* both have sent FIN */
-	PS_TCP_TIME_WAIT, /* both FINs acknowledged */
-	PS_TCP_CLOSE, /* RST */
+	PS_TCP_LAST_ACK,   /* both have sent FIN */
+	PS_TCP_TIME_WAIT,  /* both FINs acknowledged */
+	PS_TCP_CLOSE,      /* RST */
 	PS_TCP_STATES,
 };
 
 /* Map "ps_tcp": one a slot; only TCP touches it. The first 64 bytes serve every segment, the rest anomalies. */
 struct ps_conn_tcp {
-	__u32 next_seq[2]; /* one past the highest sequence number seen (host order) */
-	__u32 seq[2]; /* of the last segment */
-	__u32 ack[2]; /* last acknowledgement */
-	__u16 window[2]; /* as in the header of the last segment, unscaled */
-	__u8 wscale[2]; /* from the SYN; 0xff = unknown */
-	__u8 tcp_flags[2]; /* all flags seen, or'ed */
-	__u32 hist_seen; /* bit per history letter: low 16 for side 0, high 16 for side 1 */
-	__u8 state; /* enum ps_tcp_state */
-	__u8 started; /* bit per side: next_seq is valid */
-	__u8 fin; /* bit per side: FIN seen; bit 4+side: that FIN acknowledged */
-	__u8 rtt_side; /* side whose acknowledgement ends the running sample; 0xff = none */
-	__u32 rtt_seq; /* acknowledgement that ends the sample */
-	__u32 rtt_start_us; /* precise clock, wraps */
+	__u32 next_seq[2];      /* one past the highest sequence number seen (host order) */
+	__u32 seq[2];           /* of the last segment */
+	__u32 ack[2];           /* last acknowledgement */
+	__u16 window[2];        /* as in the header of the last segment, unscaled */
+	__u8 wscale[2];         /* from the SYN, 0 without the option on either side; 0xff = unknown */
+	__u8 tcp_flags[2];      /* all flags seen, or'ed */
+	__u32 hist_seen;        /* bit per history letter: low 16 for side 0, high 16 for side 1 */
+	__u8 state;             /* enum ps_tcp_state */
+	__u8 started;           /* bit per side: next_seq is valid; bit 4+side: its SYN offered window scaling */
+	__u8 fin;               /* bit per side: FIN seen; bit 4+side: that FIN acknowledged */
+	__u8 rtt_side;          /* side whose acknowledgement ends the running sample; 0xff = none */
+	__u32 rtt_seq;          /* acknowledgement that ends the sample */
+	__u32 rtt_start_us;     /* precise boot time, wraps */
 	__u32 rtt_handshake_us; /* SYN to the ACK of the SYN+ACK; 0 = unknown */
-	__u32 rtt_us; /* smoothed, RFC 6298 with alpha 1/8; 0 = unknown */
-	__u32 fin_seq[2]; /* acknowledgement that covers the FIN */
+	__u32 rtt_us;           /* smoothed, RFC 6298 with alpha 1/8; 0 = unknown */
+	__u32 fin_seq[2];       /* acknowledgement that covers the FIN */
 
 	__u64 retrans_bytes[2];
 	__u64 gap_bytes[2];
@@ -119,9 +129,13 @@ struct ps_conn_tcp {
 	__u32 dup_acks[2];
 	__u32 zero_windows[2];
 	__u32 small_windows[2];
-	__u32 syn_us; /* precise time of the originator's SYN, for rtt_handshake_us */
+	__u32 syn_us; /* precise time of the originator's last SYN, for rtt_handshake_us */
 	__u8 hist_len;
-	__u8 pad[19];
+	__u8 pad[3];
+	/* The newest range that was skipped and not filled yet; what fills it is out of order, not sent again. Empty:
+	 * equal. */
+	__u32 hole_start[2];
+	__u32 hole_end[2];
 	char history[PS_HISTORY_MAX]; /* Zeek's letters, upper case = originator at the time; not terminated */
 };
 
@@ -146,7 +160,7 @@ struct ps_icmp_val {
 	__u64 last_seen;
 	__u64 conn_id; /* the connection the last quoted packet belongs to; 0 = none known */
 	__u32 ifindex;
-	__u16 ip_id; /* last, host byte order */
+	__u16 ip_id;    /* last, host byte order */
 	__u16 reported; /* as in ps_conn_hot */
 	/* the packet quoted in the last ICMP error; family PS_FAMILY_NONE = not an error, or unreadable */
 	__u32 inner_saddr[4];
@@ -201,8 +215,8 @@ struct ps_rule_inner {
 	__u8 pad[2];
 };
 
-#define PS_TUPLE_QUOTED 1u /* tests the quoted packet: matches only ICMP errors */
-#define PS_TUPLE_TCP_FLAGS 2u /* tests TCP flags: never cached in a connection */
+#define PS_TUPLE_QUOTED 1u     /* tests the quoted packet: matches only ICMP errors */
+#define PS_TUPLE_TCP_FLAGS 2u  /* tests TCP flags: never cached in a connection */
 #define PS_TUPLE_NAMES_ICMP 4u /* tests the ICMP type: may match neighbour discovery */
 
 /* One combination of tested fields. */
@@ -215,8 +229,8 @@ struct ps_rule_tuple {
 
 /* Map "ps_rule_sets": two, one of them active (ps_runtime.active_set). */
 struct ps_rule_set {
-	__u32 generation; /* never 0 once written */
-	__u32 tuples; /* in order of best_rank */
+	__u32 generation;       /* never 0 once written */
+	__u32 tuples;           /* in order of best_rank */
 	__u64 tcp_flags_hit[4]; /* bit f: some rule tests TCP flags and a segment with flags f could match it */
 	struct ps_rule_tuple tuple[PS_RULE_TUPLES];
 };
@@ -226,10 +240,10 @@ struct ps_rule_set {
 
 /* Map "ps_rule_slots": PS_RULE_SLOTS of set 0, then of set 1. Open addressing, linear, at most PS_RULE_PROBES. */
 struct ps_rule_slot {
-	struct ps_rule_key key; /* masked */
+	struct ps_rule_key key;     /* masked */
 	struct ps_rule_inner inner; /* masked */
-	__u32 used; /* 0 = empty, else 1 + index of the tuple */
-	__u32 rank; /* position by (priority, id); lower wins */
+	__u32 used;                 /* 0 = empty, else 1 + index of the tuple */
+	__u32 rank;                 /* position by (priority, id); lower wins */
 	__u32 id;
 	__u32 action;
 };
@@ -303,14 +317,14 @@ struct ps_event_conn {
 struct ps_event_icmp {
 	struct ps_event_head head;
 	struct ps_icmp_key key;
-	__u32 pad;
+	__u32 pad[2];
 	struct ps_icmp_val val;
 };
 
 /* A packet that a rule dropped. Counters are in ps_rule_hits; this tells of one of them. */
 struct ps_event_drop {
 	struct ps_event_head head;
-	__u64 conn_id; /* 0 = no connection (ICMP, fragment, malformed, untracked) */
+	__u64 conn_id;          /* 0 = no connection (ICMP, fragment, malformed, untracked) */
 	struct ps_rule_key key; /* the packet as the classifier saw it */
 	__u32 rule_id;
 	__u32 generation;
@@ -339,10 +353,10 @@ struct ps_stats {
  * clock_offset, replay_now and report_interval; the aggregator writes active_set.
  */
 struct ps_runtime {
-	__u64 clock_offset; /* CLOCK_BOOTTIME - CLOCK_MONOTONIC: the kernel's cheap clock stands still in suspend */
-	__u64 replay_now; /* when the program was loaded for replay: the time, instead of any clock */
+	__u64 clock_offset;    /* CLOCK_BOOTTIME - CLOCK_MONOTONIC: the kernel's cheap clock stands still in suspend */
+	__u64 replay_now;      /* when the program was loaded for replay: the time, instead of any clock */
 	__u64 report_interval; /* ns between two reports of one connection */
-	__u32 active_set; /* 0 or 1 */
+	__u32 active_set;      /* 0 or 1 */
 	__u32 pad;
 };
 
@@ -350,11 +364,11 @@ struct ps_runtime {
 struct ps_meta {
 	__u32 abi; /* PS_ABI_VERSION */
 	__u32 buckets;
-	__u64 seed; /* of the connection hash */
-	__u64 id_base; /* first id of slot s is id_base + s + 1 */
-	__u64 created; /* wall clock, ns since 1970 */
-	__u32 cpus; /* rings */
-	__u32 ring_bytes; /* of each */
+	__u64 seed;            /* of the connection hash */
+	__u64 id_base;         /* first id of slot s is id_base + s + 1 */
+	__u64 created;         /* wall clock, ns since 1970 */
+	__u32 cpus;            /* rings */
+	__u32 ring_bytes;      /* of each */
 	__u32 max_connections; /* as asked for */
 	__u32 pad;
 };
@@ -365,21 +379,21 @@ struct ps_meta {
  */
 struct ps_ledger {
 	/* collector */
-	__u64 received[8]; /* taken from the rings */
+	__u64 received[8];  /* taken from the rings */
 	__u64 published[8]; /* records handed to the bus */
-	__u64 refused[8]; /* records that the aggregator's feed would not take */
+	__u64 refused[8];   /* records that the aggregator's feed would not take */
 	/* aggregator */
 	__u64 applied[8]; /* records folded into its tables */
-	__u64 missed[8]; /* records known missing by sequence number */
-	__u64 resyncs; /* times the tables were read again from the kernel */
-	__u64 expired; /* connections ended by time */
+	__u64 missed[8];  /* records known missing by sequence number */
+	__u64 resyncs;    /* times the tables were read again from the kernel */
+	__u64 expired;    /* connections ended by time */
 	__u64 pad[22];
 };
 
 /* Map "ps_ifaces": hash, ifindex -> this. */
 struct ps_iface {
 	__u32 flags; /* PS_IFACE_* */
-	__u32 mtu; /* for super-packets in generic mode; 0 = unknown */
+	__u32 mtu;   /* for super-packets in generic mode; 0 = unknown */
 };
 
 #define PS_IFACE_INGRESS_ONLY 1u
@@ -389,7 +403,9 @@ struct ps_const {
 	__u64 seed;
 	__u64 id_base;
 	__u32 buckets;
-	__u32 replay; /* take the time from ps_runtime.replay_now */
+	__u32 replay;    /* take the time from ps_runtime.replay_now */
+	__u32 xdp_frags; /* the XDP program was loaded with BPF_F_XDP_HAS_FRAGS: a frame may be longer than its head */
+	__u32 pad;
 };
 
 #define PS_ASSERT_SIZE(type, bytes) _Static_assert(sizeof(type) == (bytes), #type " must be " #bytes " bytes")
@@ -406,6 +422,7 @@ PS_ASSERT_SIZE(struct ps_rule_tuple, 88);
 PS_ASSERT_SIZE(struct ps_rule_slot, 96);
 PS_ASSERT_SIZE(struct ps_event_head, 16);
 PS_ASSERT_SIZE(struct ps_conn_raw, 320);
+PS_ASSERT_SIZE(struct ps_event_icmp, 160);
 PS_ASSERT_SIZE(struct ps_event_drop, 88);
 PS_ASSERT_SIZE(struct ps_ledger, 512);
 

@@ -9,7 +9,8 @@
 /* A bucket is one tag word: eight slots, one byte each. */
 #define PS_BUCKET_SLOTS 8u
 
-/* Buckets are sized for this load (percent): two-choice buckets of eight leave 0.02 % of the keys without a slot at 80 %. */
+/* Buckets are sized for this load (percent): two-choice buckets of eight leave 0.02 % of the keys without a slot at 80
+ * %. */
 #define PS_TABLE_LOAD_PERCENT 80u
 
 /* 65,536 connections of any kind take 27 MB; an idle installation must stay below 50 MB in all. */
@@ -31,6 +32,15 @@
 
 /* IPv6 extension headers that are followed (RFC 8200 names six; a chain of more is malformed for us). */
 #define PS_IPV6_EXT_MAX 8
+
+/*
+ * Headers are read within this many bytes of a frame. It bounds a chain of extension headers (Linux itself takes no
+ * more than eight options in one) and what TC must make linear.
+ */
+#define PS_HEADERS_MAX 2048u
+
+/* What can stand in for an Ethernet MTU: only a packet longer than this is checked for being several packets merged. */
+#define PS_SUPER_MIN 1500u
 
 /* TCP options are read only up to this many bytes, the most that a data offset can describe. */
 #define PS_TCP_OPT_MAX 40
@@ -54,6 +64,16 @@
 
 /* A connection, ICMP key or rule reports at most once in this time (nanoseconds); counters stay exact. */
 #define PS_REPORT_INTERVAL_NS 1000000000ull
+
+/*
+ * Drop events: one stamp a rule for packets without a connection, and this many shared by connections (by hash), so
+ * that a flood of new connections into a drop rule makes at most this many events an interval.
+ */
+#define PS_DROP_GATES 4096u
+
+/* A round-trip sample begins at most once in this time (microseconds): the precise clock costs more than the rest of a
+ * segment. */
+#define PS_RTT_SPACING_US 100000u
 
 /* A window this small and not zero starves a sender of even one full Ethernet segment. */
 #define PS_SMALL_WINDOW 1460u
