@@ -33,7 +33,7 @@ enum ps_rule_source {
 
 struct ps_rule {
 	int32_t id; /* -1: not given yet */
-	enum ps_rule_type type;
+	enum ps_rule_type rule_type;
 	int16_t protocol; /* IP protocol number or PS_RULE_ANY */
 	struct ps_addr src_ip, dst_ip; /* family 0 = any */
 	uint16_t src_port, dst_port; /* host byte order, 0 = any */
@@ -74,9 +74,23 @@ bool ps_rule_same_match(const struct ps_rule *a, const struct ps_rule *b);
  */
 bool ps_rule_matches(const struct ps_rule *rule, const struct ps_rule_key *key, const struct ps_rule_inner *inner);
 
-/* The key and mask that compile to the kernel (bpf/abi.h). One rule is always one masked key in this version. */
-void ps_rule_compile(const struct ps_rule *rule, struct ps_rule_tuple *ret_tuple, struct ps_rule_key *ret_key,
-	struct ps_rule_inner *ret_inner);
+/*
+ * A rule as the kernel looks it up: the tuple (mask, inner_mask, flags; best_rank is 0, the compiler of the whole set knows it) and
+ * the masked keys. Two entries belong to the same tuple only if mask, inner_mask AND flags are equal: "ICMP type" and
+ * "source port" stand in the same place of the key and differ in flags.
+ */
+struct ps_rule_entry {
+	struct ps_rule_tuple tuple;
+	struct ps_rule_key key;
+	struct ps_rule_inner inner;
+};
+
+/*
+ * Compiles to the 1 or 2 entries that stand for the rule, all with its rank and id; returns how many. A port test with
+ * protocol any takes two (TCP and UDP), since in an ICMP message the same place of the key holds type and code.
+ */
+#define PS_RULE_ENTRIES_MAX 2
+unsigned ps_rule_compile(const struct ps_rule *rule, struct ps_rule_entry ret_entry[static PS_RULE_ENTRIES_MAX]);
 
 /*
  * Sentences about what is legal but hurts, as a list of strings: dropping ICMP type 3 breaks path-MTU discovery; SYN mask 2 also
