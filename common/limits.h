@@ -25,8 +25,22 @@
 
 /* HTTP. */
 #define PS_HTTP_BODY_MAX (8 << 20) /* a whole rule set; also PS_VALUE_BYTES_MAX */
+#define PS_HTTP_BODY_SMALL (64 << 10) /* one rule, one question: 100 times what they need; also what is read before a refusal */
 #define PS_HTTP_CONNECTIONS_MAX 256
+#define PS_HTTP_PER_IP_MAX 64 /* a browser opens 6, a scraper a few */
+#define PS_HTTP_BACKLOG 128 /* connections that wait to be accepted */
 #define PS_HTTP_REQUEST_TIMEOUT_S 10 /* from the first byte to the last of a request */
+#define PS_HTTP_RESPONSE_TIMEOUT_S 60 /* to take the whole answer: 16 MB over 2 Mbit/s */
+#define PS_HTTP_IDLE_TIMEOUT_S 30 /* without a byte either way */
+#define PS_HTTP_MEMORY (32 << 10) /* of one connection: request line and headers must fit */
+#define PS_HTTP_TARGET_MAX 4096 /* bytes of path and query */
+#define PS_HTTP_QUERY_MAX 16 /* parameters of a query; no route has more than 10 */
+#define PS_HTTP_HEADERS_MAX 16 /* of an answer; we set at most 12 */
+#define PS_LIST_DEFAULT 1000 /* elements of a list without ?limit= */
+#define PS_LIST_MAX 10000 /* elements of one answer: 16 MB of JSON */
+#define PS_LIST_LARGE_MAX 4 /* lists of more than one page that are put together at once: 64 MB in the worst case */
+#define PS_ANALYZE_TIMEOUT_MS 15000 /* an analysis looks at everything; a person waits */
+#define PS_FORWARD_PENDING_MAX 1024 /* requests to the other parts that wait for their reply: 4 a connection */
 
 /* Rules. */
 #define PS_RULE_COMMENT_MAX 512 /* bytes, UTF-8 */
