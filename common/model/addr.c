@@ -1,0 +1,139 @@
+/* See addr.h. */
+#include "common/model/addr.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <string.h>
+
+#include "bpf/abi.h"
+
+static char *put_u8(char *out, unsigned v)
+{
+	if (v >= 100) {
+		*out++ = (char)('0' + v / 100);
+		v %= 100;
+		*out++ = (char)('0' + v / 10);
+		v %= 10;
+	} else if (v >= 10) {
+		*out++ = (char)('0' + v / 10);
+		v %= 10;
+	}
+	*out++ = (char)('0' + v);
+	return out;
+}
+
+static char *put_ipv4(char *out, const uint8_t *bytes)
+{
+	for (int i = 0; i < 4; i++) {
+		if (i)
+			*out++ = '.';
+		out = put_u8(out, bytes[i]);
+	}
+	return out;
+}
+
+static char *put_group(char *out, unsigned g)
+{
+	static const char digits[] = "0123456789abcdef";
+
+	for (int shift = 12; shift >= 0; shift -= 4)
+		if (shift == 0 || g >> shift)
+			*out++ = digits[(g >> shift) & 15];
+	return out;
+}
+
+/* The longest run of zero groups, the first of equals, if it has at least two (RFC 5952, 4.2). */
+static void longest_run(const uint16_t g[8], int *ret_start, int *ret_len)
+{
+	*ret_start = -1;
+	*ret_len = 1;
+	for (int i = 0; i < 8; i++) {
+		int n = 0;
+
+		while (i + n < 8 && !g[i + n])
+			n++;
+		if (n > *ret_len) {
+			*ret_start = i;
+			*ret_len = n;
+		}
+		i += n;
+	}
+}
+
+static char *put_ipv6(char *out, const uint8_t *bytes)
+{
+	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+	uint16_t g[8];
+	int start, len;
+
+	if (!memcmp(bytes, mapped, sizeof(mapped))) {
+		memcpy(out, "::ffff:", 7);
+		return put_ipv4(out + 7, bytes + 12);
+	}
+	for (int i = 0; i < 8; i++)
+		g[i] = (uint16_t)(bytes[2 * i] << 8 | bytes[2 * i + 1]);
+	longest_run(g, &start, &len);
+	for (int i = 0; i < 8; i++) {
+		if (i == start) {
+			*out++ = ':';
+			*out++ = ':';
+			i += len - 1;
+			continue;
+		}
+		if (i && i != start + len)
+			*out++ = ':';
+		out = put_group(out, g[i]);
+	}
+	return out;
+}
+
+size_t ps_addr_put(const struct ps_addr *a, char *out)
+{
+	const uint8_t *bytes = (const uint8_t *)a->word;
+
+	if (a->family == PS_FAMILY_IPV4)
+		return (size_t)(put_ipv4(out, bytes) - out);
+	if (a->family == PS_FAMILY_IPV6)
+		return (size_t)(put_ipv6(out, bytes) - out);
+	return 0;
+}
+
+char *ps_addr_format(const struct ps_addr *a, char buf[static PS_ADDR_TEXT])
+{
+	buf[ps_addr_put(a, buf)] = '\0';
+	return buf;
+}
+
+int ps_addr_parse(const char *text, size_t len, struct ps_addr *ret_addr)
+{
+	struct ps_addr a = {0};
+	char copy[PS_ADDR_TEXT];
+
+	if (!len || len >= sizeof(copy) || memchr(text, '\0', len))
+		return -EINVAL;
+	memcpy(copy, text, len);
+	copy[len] = '\0';
+	if (inet_pton(AF_INET, copy, a.word) == 1) {
+		a.family = PS_FAMILY_IPV4;
+	} else if (inet_pton(AF_INET6, copy, a.word) == 1) {
+		a.family = PS_FAMILY_IPV6;
+	} else {
+		return -EINVAL;
+	}
+	*ret_addr = a;
+	return 0;
+}
+
+bool ps_addr_equal(const struct ps_addr *a, const struct ps_addr *b)
+{
+	return !ps_addr_compare(a, b);
+}
+
+int ps_addr_compare(const struct ps_addr *a, const struct ps_addr *b)
+{
+	if (a->family != b->family)
+		return a->family < b->family ? -1 : 1;
+	if (a->family == PS_FAMILY_NONE)
+		return 0;
+	return memcmp(a->word, b->word, a->family == PS_FAMILY_IPV4 ? sizeof(a->word[0]) : sizeof(a->word));
+}
