@@ -10,18 +10,21 @@
 #define PS_BUS_DELAY_NS 5000000ull /* a record waits at most this long for company */
 #define PS_BUS_HWM 4000 /* messages a slow tap may fall behind before it loses its own */
 #define PS_BUS_MESSAGE_MAX (1 << 20) /* bytes of one frame that we accept: 1024 records of 600 bytes and room */
+#define PS_BUS_HEADER_MAX (16 << 10) /* bytes of a header map: 96 columns of 32 bytes, host and numbers, four times over */
 #define PS_BUS_TOPIC_MAX 32 /* bytes of a topic name */
 #define PS_BUS_FIELDS_MAX 96 /* columns of a record */
 #define PS_BUS_LINGER_MS 200 /* how long a closing program waits for what it has sent */
 
 /* Requests. */
 #define PS_REQUEST_TIMEOUT_MS 2000 /* a part that does not answer within this is reported as down */
+#define PS_REQUEST_WAITING_MAX 256 /* requests that queue for one part: as many as the gateway has clients */
 #define PS_REQUEST_PAGE_MAX 1000 /* records in one reply */
 
 /* Values from outside (JSON, msgpack). */
 #define PS_VALUE_DEPTH_MAX 16 /* nothing we speak nests deeper than 6 */
 #define PS_VALUE_NODES_MAX 400000 /* 4096 rules of 40 fields, twice over */
 #define PS_VALUE_BYTES_MAX (8 << 20) /* of one document: 4096 rules of 1 KiB, twice over */
+#define PS_VALUE_KEYS_MAX 1024 /* of one map: nothing we speak has 100; keys made to collide cost its square */
 
 /* HTTP. */
 #define PS_HTTP_BODY_MAX (8 << 20) /* a whole rule set; also PS_VALUE_BYTES_MAX */

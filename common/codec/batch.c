@@ -1,0 +1,540 @@
+/* See batch.h. */
+#include "common/codec/batch.h"
+
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+#include "bpf/abi.h"
+#include "common/codec/wire.h"
+#include "common/model/value.h"
+
+/* Room that the head of the payload may need (array 32). */
+#define HEAD_ROOM 5
+
+/* --- Writing: every PUT takes the place to write to and gives the place behind. Smallest form, as msgpack-c writes.
+ * ------ */
+
+static inline uint8_t *put_be16(uint8_t *p, uint16_t v)
+{
+	v = __builtin_bswap16(v);
+	memcpy(p, &v, sizeof(v));
+	return p + sizeof(v);
+}
+
+static inline uint8_t *put_be32(uint8_t *p, uint32_t v)
+{
+	v = __builtin_bswap32(v);
+	memcpy(p, &v, sizeof(v));
+	return p + sizeof(v);
+}
+
+static inline uint8_t *put_be64(uint8_t *p, uint64_t v)
+{
+	v = __builtin_bswap64(v);
+	memcpy(p, &v, sizeof(v));
+	return p + sizeof(v);
+}
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "put_be* swap unconditionally");
+
+static inline uint8_t *put_uint(uint8_t *p, uint64_t v)
+{
+	if (v < 0x80) {
+		*p++ = (uint8_t)v;
+		return p;
+	}
+	if (v <= UINT8_MAX) {
+		*p++ = 0xcc;
+		*p++ = (uint8_t)v;
+		return p;
+	}
+	if (v <= UINT16_MAX) {
+		*p++ = 0xcd;
+		return put_be16(p, (uint16_t)v);
+	}
+	if (v <= UINT32_MAX) {
+		*p++ = 0xce;
+		return put_be32(p, (uint32_t)v);
+	}
+	*p++ = 0xcf;
+	return put_be64(p, v);
+}
+
+static inline uint8_t *put_nil(uint8_t *p)
+{
+	*p++ = 0xc0;
+	return p;
+}
+
+/* Strings of a record are shorter than 256 bytes. */
+static inline uint8_t *put_str(uint8_t *p, const char *s, size_t n)
+{
+	if (n < 32) {
+		*p++ = (uint8_t)(0xa0 | n);
+	} else {
+		*p++ = 0xd9;
+		*p++ = (uint8_t)n;
+	}
+	memcpy(p, s, n);
+	return p + n;
+}
+
+static inline uint8_t *put_array(uint8_t *p, size_t n)
+{
+	if (n < 16) {
+		*p++ = (uint8_t)(0x90 | n);
+		return p;
+	}
+	*p++ = 0xdc;
+	return put_be16(p, (uint16_t)n);
+}
+
+static inline uint8_t *put_id(uint8_t *p, uint64_t id)
+{
+	static const char digits[] = "0123456789abcdef";
+
+	if (!id)
+		return put_nil(p);
+	*p++ = 0xa0 | 16;
+	for (int shift = 60; shift >= 0; shift -= 4)
+		*p++ = (uint8_t)digits[(id >> shift) & 15];
+	return p;
+}
+
+static inline uint8_t *put_proto(uint8_t *p, uint8_t proto)
+{
+	const char *name;
+	char buf[8];
+
+	if (!proto)
+		return put_nil(p);
+	name = ps_proto_name(proto, buf);
+	return put_str(p, name, strlen(name));
+}
+
+static inline uint8_t *put_addr(uint8_t *p, const struct ps_addr *a)
+{
+	char text[PS_ADDR_TEXT];
+
+	if (a->family == PS_FAMILY_NONE)
+		return put_nil(p);
+	if (a->family == PS_FAMILY_IPV4) { /* at most 15 bytes: straight into place */
+		size_t n = ps_addr_put(a, (char *)p + 1);
+
+		*p = (uint8_t)(0xa0 | n);
+		return p + 1 + n;
+	}
+	return put_str(p, text, ps_addr_put(a, text));
+}
+
+static inline uint8_t *put_real(uint8_t *p, double d)
+{
+	uint64_t bits;
+
+	memcpy(&bits, &d, sizeof(bits));
+	*p++ = 0xcb;
+	return put_be64(p, bits);
+}
+
+static inline uint8_t *put_rule(uint8_t *p, int32_t id)
+{
+	return id < 0 ? put_nil(p) : put_uint(p, (uint64_t)id);
+}
+
+static inline uint8_t *put_enum(uint8_t *p, enum ps_kind kind, uint8_t value)
+{
+	const char *word = ps_enum_name(kind, value);
+
+	return word ? put_str(p, word, strlen(word)) : put_nil(p);
+}
+
+#define PUT_U8(p, v) put_uint(p, v)
+#define PUT_U16(p, v) put_uint(p, v)
+#define PUT_U32(p, v) put_uint(p, v)
+#define PUT_U64(p, v) put_uint(p, v)
+#define PUT_ID(p, v) put_id(p, v)
+#define PUT_PROTO(p, v) put_proto(p, v)
+#define PUT_ADDR(p, v) put_addr(p, &(v))
+#define PUT_NAME(p, v) put_str(p, v, strnlen(v, PS_NAME_SIZE))
+#define PUT_TEXT(p, v) put_str(p, v, strnlen(v, PS_TEXT_SIZE))
+#define PUT_BOOL(p, v) (*(p) = (v) ? 0xc3 : 0xc2, (p) + 1)
+#define PUT_TIME(p, v) put_uint(p, v)
+#define PUT_SPAN(p, v) put_uint(p, v)
+#define PUT_RATIO(p, v) put_real(p, v)
+#define PUT_RULE(p, v) put_rule(p, v)
+#define PUT_VIEW(p, v) put_enum(p, PS_KIND_VIEW, v)
+#define PUT_STATE(p, v) put_enum(p, PS_KIND_STATE, v)
+#define PUT_END(p, v) put_enum(p, PS_KIND_END, v)
+#define PUT_VERDICT(p, v) put_enum(p, PS_KIND_VERDICT, v)
+#define PUT_DIRECTION(p, v) put_enum(p, PS_KIND_DIRECTION, v)
+
+/* The most that a column can take. */
+#define MAX_U8 2
+#define MAX_U16 3
+#define MAX_U32 5
+#define MAX_U64 9
+#define MAX_ID 17
+#define MAX_PROTO 8
+#define MAX_ADDR (2 + PS_ADDR_TEXT)
+#define MAX_NAME (2 + PS_NAME_SIZE)
+#define MAX_TEXT (2 + PS_TEXT_SIZE)
+#define MAX_BOOL 1
+#define MAX_TIME 9
+#define MAX_SPAN 9
+#define MAX_RATIO 9
+#define MAX_RULE 5
+#define MAX_WORD 16
+#define MAX_VIEW MAX_WORD
+#define MAX_STATE MAX_WORD
+#define MAX_END MAX_WORD
+#define MAX_VERDICT MAX_WORD
+#define MAX_DIRECTION MAX_WORD
+
+enum {
+#define PS_CONN(name, kind, doc) +1
+	CONN_COLUMNS = 0
+#include "common/model/schema.def"
+		,
+#define PS_ICMP(name, kind, doc) +1
+	ICMP_COLUMNS = 0
+#include "common/model/schema.def"
+		,
+#define PS_DROP(name, kind, doc) +1
+	DROP_COLUMNS = 0
+#include "common/model/schema.def"
+		,
+#define PS_CONN(name, kind, doc) +MAX_##kind
+	CONN_MAX = 3
+#include "common/model/schema.def"
+		,
+#define PS_ICMP(name, kind, doc) +MAX_##kind
+	ICMP_MAX = 3
+#include "common/model/schema.def"
+		,
+#define PS_DROP(name, kind, doc) +MAX_##kind
+	DROP_MAX = 3
+#include "common/model/schema.def"
+};
+
+_Static_assert(HEAD_ROOM + PS_BUS_RECORDS_MAX * CONN_MAX <= PS_BUS_MESSAGE_MAX, "a full batch must fit one message");
+_Static_assert(CONN_COLUMNS <= PS_BUS_FIELDS_MAX, "more columns than a reader takes");
+
+static uint8_t *put_conn(uint8_t *p, const struct ps_conn *r)
+{
+	p = put_array(p, CONN_COLUMNS);
+#define PS_CONN(name, kind, doc) p = PUT_##kind(p, r->name);
+#include "common/model/schema.def"
+	return p;
+}
+
+static uint8_t *put_icmp(uint8_t *p, const struct ps_icmp *r)
+{
+	p = put_array(p, ICMP_COLUMNS);
+#define PS_ICMP(name, kind, doc) p = PUT_##kind(p, r->name);
+#include "common/model/schema.def"
+	return p;
+}
+
+static uint8_t *put_drop(uint8_t *p, const struct ps_drop *r)
+{
+	p = put_array(p, DROP_COLUMNS);
+#define PS_DROP(name, kind, doc) p = PUT_##kind(p, r->name);
+#include "common/model/schema.def"
+	return p;
+}
+
+void ps_batch_init(struct ps_batch *b, enum ps_record_type type)
+{
+	*b = (struct ps_batch){.type = type, .buf = PS_BUF_INIT};
+}
+
+void ps_batch_free(struct ps_batch *b)
+{
+	ps_buf_free(&b->buf);
+	b->n = 0;
+}
+
+void ps_batch_reset(struct ps_batch *b)
+{
+	ps_buf_reset(&b->buf);
+	b->n = 0;
+}
+
+int ps_batch_add(struct ps_batch *b, const void *record)
+{
+	static const size_t max[PS_RECORD_TYPES] = {CONN_MAX, ICMP_MAX, DROP_MAX};
+	uint8_t *start, *p;
+
+	if (b->n >= PS_BUS_RECORDS_MAX)
+		return -ENOSPC;
+	if (!b->buf.len) {
+		if (!ps_buf_reserve(&b->buf, HEAD_ROOM + max[b->type]))
+			return -ENOMEM;
+		b->buf.len = HEAD_ROOM;
+	}
+	start = ps_buf_reserve(&b->buf, max[b->type]);
+	if (!start)
+		return -ENOMEM;
+	switch (b->type) {
+	case PS_RECORD_CONN:
+		p = put_conn(start, record);
+		break;
+	case PS_RECORD_ICMP:
+		p = put_icmp(start, record);
+		break;
+	default:
+		p = put_drop(start, record);
+		break;
+	}
+	b->buf.len += (size_t)(p - start);
+	b->n++;
+	return 0;
+}
+
+void ps_batch_payload(struct ps_batch *b, const uint8_t **ret_data, size_t *ret_len)
+{
+	static const uint8_t nothing[1] = {0x90};
+	uint8_t head[HEAD_ROOM], *start;
+	size_t n;
+
+	if (!b->n) {
+		*ret_data = nothing;
+		*ret_len = sizeof(nothing);
+		return;
+	}
+	n = (size_t)(put_array(head, b->n) - head);
+	start = b->buf.data + HEAD_ROOM - n;
+	memcpy(start, head, n);
+	*ret_data = start;
+	*ret_len = b->buf.len - HEAD_ROOM + n;
+}
+
+void ps_batch_fields(struct ps_buf *out, enum ps_record_type type)
+{
+	const struct ps_schema *schema = &ps_schemas[type];
+	uint8_t bytes[2 + UINT8_MAX];
+
+	ps_buf_add(out, bytes, (size_t)(put_array(bytes, schema->n_fields) - bytes));
+	for (size_t i = 0; i < schema->n_fields; i++) {
+		const char *name = schema->fields[i].name;
+
+		ps_buf_add(out, bytes, (size_t)(put_str(bytes, name, strlen(name)) - bytes));
+	}
+}
+
+/* --- Reading
+ * ----------------------------------------------------------------------------------------------------------- */
+
+/* What a record holds where a column is missing or nil. */
+#define NONE_U8 0
+#define NONE_U16 0
+#define NONE_U32 0
+#define NONE_U64 0
+#define NONE_ID 0
+#define NONE_PROTO 0
+#define NONE_ADDR \
+	{ \
+		0 \
+	}
+#define NONE_NAME ""
+#define NONE_TEXT ""
+#define NONE_BOOL false
+#define NONE_TIME 0
+#define NONE_SPAN 0
+#define NONE_RATIO 0.0
+#define NONE_RULE (-1)
+#define NONE_VIEW 0
+#define NONE_STATE 0
+#define NONE_END 0
+#define NONE_VERDICT 0
+#define NONE_DIRECTION 0
+
+static const struct ps_conn conn_none = {
+#define PS_CONN(name, kind, doc) .name = NONE_##kind,
+#include "common/model/schema.def"
+};
+
+static const struct ps_icmp icmp_none = {
+#define PS_ICMP(name, kind, doc) .name = NONE_##kind,
+#include "common/model/schema.def"
+};
+
+static const struct ps_drop drop_none = {
+#define PS_DROP(name, kind, doc) .name = NONE_##kind,
+#include "common/model/schema.def"
+};
+
+static const void *const nones[PS_RECORD_TYPES] = {&conn_none, &icmp_none, &drop_none};
+
+int ps_batch_reader_init(struct ps_batch_reader *r, enum ps_record_type type, const struct ps_value *fields,
+	const uint8_t *payload, size_t len)
+{
+	struct ps_batch_reader reader = {.type = type, .n_columns = ps_value_count(fields)};
+	struct ps_wire w = {payload, payload + len};
+	struct ps_wire_item item;
+
+	if (ps_value_kind(fields) != PS_VALUE_LIST || reader.n_columns > PS_BUS_FIELDS_MAX)
+		return -EBADMSG;
+	for (size_t i = 0; i < reader.n_columns; i++) {
+		const struct ps_value *name = ps_value_at(fields, i);
+
+		if (ps_value_kind(name) != PS_VALUE_STRING)
+			return -EBADMSG;
+		reader.column[i] =
+			ps_schema_find(&ps_schemas[type], ps_value_as_string(name, ""), ps_value_string_len(name));
+	}
+	if (!ps_wire_next(&w, &item) || item.kind != PS_WIRE_ARRAY)
+		return -EBADMSG;
+	reader.left = item.n;
+	reader.p = w.p;
+	reader.end = w.end;
+	*r = reader;
+	return 0;
+}
+
+static bool read_id(const struct ps_wire_item *item, uint64_t *ret_id)
+{
+	uint64_t id = 0;
+
+	if (item->kind != PS_WIRE_STR || item->n != 16)
+		return false;
+	for (int i = 0; i < 16; i++) {
+		uint8_t c = item->data[i];
+
+		if (c >= '0' && c <= '9')
+			id = id << 4 | (uint64_t)(c - '0');
+		else if (c >= 'a' && c <= 'f')
+			id = id << 4 | (uint64_t)(c - 'a' + 10);
+		else
+			return false;
+	}
+	*ret_id = id;
+	return true;
+}
+
+/* Text into an array of `size` bytes, the last of them the NUL. */
+static bool read_text(const struct ps_wire_item *item, char *to, size_t size)
+{
+	if (item->kind != PS_WIRE_STR || item->n >= size || memchr(item->data, '\0', item->n))
+		return false;
+	memcpy(to, item->data, item->n);
+	to[item->n] = '\0';
+	return true;
+}
+
+static bool read_real(const struct ps_wire_item *item, double *ret_d)
+{
+	if (item->kind == PS_WIRE_UINT)
+		*ret_d = (double)item->u;
+	else if (item->kind == PS_WIRE_NEGATIVE)
+		*ret_d = (double)item->i;
+	else if (item->kind == PS_WIRE_REAL && isfinite(item->d))
+		*ret_d = item->d;
+	else
+		return false;
+	return true;
+}
+
+static bool read_uint(const struct ps_wire_item *item, void *to, size_t size)
+{
+	if (item->kind != PS_WIRE_UINT || (size < 8 && item->u >> (8 * size)))
+		return false;
+	if (size == 1)
+		*(uint8_t *)to = (uint8_t)item->u;
+	else if (size == 2)
+		*(uint16_t *)to = (uint16_t)item->u;
+	else if (size == 4)
+		*(uint32_t *)to = (uint32_t)item->u;
+	else
+		*(uint64_t *)to = item->u;
+	return true;
+}
+
+static bool read_rule(const struct ps_wire_item *item, int32_t *ret_id)
+{
+	if (item->kind != PS_WIRE_UINT || item->u > INT32_MAX)
+		return false;
+	*ret_id = (int32_t)item->u;
+	return true;
+}
+
+/* A word that this version does not know is none: a newer publisher may have more of them. */
+static bool read_enum(const struct ps_wire_item *item, enum ps_kind kind, uint8_t *ret_value)
+{
+	if (item->kind != PS_WIRE_STR)
+		return false;
+	if (ps_enum_parse(kind, (const char *)item->data, item->n, ret_value))
+		*ret_value = 0;
+	return true;
+}
+
+static bool read_column(const struct ps_wire_item *item, const struct ps_field *f, void *record)
+{
+	void *to = (uint8_t *)record + f->offset;
+
+	if (item->kind == PS_WIRE_NIL)
+		return true;
+	switch (f->kind) {
+	case PS_KIND_U8:
+		return read_uint(item, to, 1);
+	case PS_KIND_U16:
+		return read_uint(item, to, 2);
+	case PS_KIND_U32:
+		return read_uint(item, to, 4);
+	case PS_KIND_U64:
+	case PS_KIND_TIME:
+	case PS_KIND_SPAN:
+		return read_uint(item, to, 8);
+	case PS_KIND_ID:
+		return read_id(item, to);
+	case PS_KIND_PROTO:
+		return item->kind == PS_WIRE_STR && !ps_proto_parse((const char *)item->data, item->n, to);
+	case PS_KIND_ADDR:
+		return item->kind == PS_WIRE_STR && !ps_addr_parse((const char *)item->data, item->n, to);
+	case PS_KIND_NAME:
+		return read_text(item, to, PS_NAME_SIZE);
+	case PS_KIND_TEXT:
+		return read_text(item, to, PS_TEXT_SIZE);
+	case PS_KIND_BOOL:
+		if (item->kind != PS_WIRE_BOOL)
+			return false;
+		*(bool *)to = item->b;
+		return true;
+	case PS_KIND_RATIO:
+		return read_real(item, to);
+	case PS_KIND_RULE:
+		return read_rule(item, to);
+	case PS_KIND_VIEW:
+	case PS_KIND_STATE:
+	case PS_KIND_END:
+	case PS_KIND_VERDICT:
+	case PS_KIND_DIRECTION:
+		return read_enum(item, f->kind, to);
+	}
+	return false;
+}
+
+int ps_batch_next(struct ps_batch_reader *r, void *record)
+{
+	struct ps_wire w = {r->p, r->end};
+	struct ps_wire_item item;
+
+	if (!r->left)
+		return r->p == r->end ? 0 : -EBADMSG;
+	if (!ps_wire_next(&w, &item) || item.kind != PS_WIRE_ARRAY || item.n != r->n_columns)
+		return -EBADMSG;
+	memcpy(record, nones[r->type], ps_schemas[r->type].size);
+	for (size_t i = 0; i < r->n_columns; i++) {
+		if (!r->column[i]) {
+			if (!ps_wire_skip(&w))
+				return -EBADMSG;
+			continue;
+		}
+		if (!ps_wire_next(&w, &item) || !read_column(&item, r->column[i], record))
+			return -EBADMSG;
+	}
+	r->p = w.p;
+	r->left--;
+	return 1;
+}
