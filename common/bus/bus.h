@@ -56,9 +56,13 @@ int ps_publisher_new(struct ps_bus *bus, const char *endpoint, bool reliable, st
 	struct ps_error *err);
 void ps_publisher_free(struct ps_publisher **pub); /* flushes */
 
-/* Queues one record of the topic's type; sends when the batch is full. now: boot time, ns. */
+/*
+ * Queues one record of the topic's type; sends when the batch is full. now: boot time, ns. Before a batch go the waiting ones of the same
+ * record type whose topics come earlier in topic.def, so that no connection's end overtakes its beginning. A refused message is no
+ * error; a record that cannot be queued (-ENOMEM) is counted in `refused` too.
+ */
 int ps_publisher_record(struct ps_publisher *pub, enum ps_topic topic, const void *record, uint64_t now);
-/* Sends one map (topics without record type) at once. */
+/* Sends one map (topics without record type) at once: the payload is the map itself, n is 1, and the header has no `fields`. */
 int ps_publisher_map(struct ps_publisher *pub, enum ps_topic topic, const struct ps_value *map);
 /* Sends every batch older than PS_BUS_DELAY_NS (or all, with force). Returns ns until the next is due, UINT64_MAX if none waits. */
 uint64_t ps_publisher_flush(struct ps_publisher *pub, uint64_t now, bool force);
@@ -126,7 +130,11 @@ void ps_responder_free(struct ps_responder **resp);
 /* 1, 0 or -EBADMSG as ps_subscriber_next. */
 int ps_responder_next(struct ps_responder *resp, struct ps_request *ret_req);
 void ps_request_free(struct ps_request *req);
-/* status < 400: body (may be NULL) and payload (may be NULL); else err. A requester that has gone is no error. */
+uint64_t ps_responder_malformed(const struct ps_responder *resp);
+/*
+ * status < 400: body (may be NULL) and payload (may be NULL); else err. A requester that has gone is no error. -E2BIG: more than
+ * PS_VALUE_BYTES_MAX or PS_BUS_MESSAGE_MAX; the requester gets status 500, "too_large".
+ */
 int ps_responder_reply(struct ps_responder *resp, const struct ps_request *req, int status, const struct ps_value *body,
 	const uint8_t *payload, size_t payload_len, const struct ps_error *err);
 
@@ -142,7 +150,10 @@ struct ps_reply {
 /* Connects a DEALER socket; it reconnects by itself. */
 int ps_requester_new(struct ps_bus *bus, const char *endpoint, struct ps_requester **ret_rq, struct ps_error *err);
 void ps_requester_free(struct ps_requester **rq);
-/* Sends; the reply comes through ps_requester_next under the same id. args may be NULL (empty map). -EAGAIN: too many wait. */
+/*
+ * Sends; the reply comes through ps_requester_next under the same id. args may be NULL (empty map). -EAGAIN: nobody is connected (yet) or
+ * too many wait; nothing is kept for a part that is down, so a request that was given up does not take effect later.
+ */
 int ps_requester_send(struct ps_requester *rq, const char *op, const char *peer, const struct ps_value *args, uint64_t *ret_id);
 /* 1, 0 or -EBADMSG. */
 int ps_requester_next(struct ps_requester *rq, struct ps_reply *ret_reply);

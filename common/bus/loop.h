@@ -32,8 +32,8 @@ int ps_loop_add_timer(struct ps_loop *loop, uint64_t interval_ns, ps_loop_fn fn,
 void ps_loop_set_timer(struct ps_loop *loop, int timer, uint64_t interval_ns);
 
 /*
- * SIGINT and SIGTERM end the loop with 0; SIGPIPE is ignored. Must be called before other threads start. `on_hup` (may be NULL) is called at
- * SIGHUP.
+ * SIGINT and SIGTERM end the loop with 0; SIGPIPE is ignored. Must be called before other threads start. `on_hup` is called at SIGHUP; if it is
+ * NULL, SIGHUP ends the loop too (the terminal is gone). The signals are blocked: a child must unblock them before it executes a program.
  */
 int ps_loop_handle_signals(struct ps_loop *loop, ps_loop_fn on_hup, void *arg);
 

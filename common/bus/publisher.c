@@ -1,0 +1,232 @@
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/base/cleanup.h"
+#include "common/base/clock.h"
+#include "common/bus/bus.h"
+#include "common/bus/header.h"
+#include "common/bus/socket.h"
+#include "common/codec/msgpack.h"
+
+/* What one topic has going. */
+struct lane {
+	struct ps_batch batch;  /* record topics only */
+	uint64_t since;         /* boot time of the batch's first record */
+	struct ps_buf header;   /* the constant part, then the variable part of the last message */
+	size_t header_constant; /* bytes */
+	uint64_t seq;           /* last one given */
+	uint64_t lost;
+	uint64_t published, refused; /* records */
+};
+
+struct ps_publisher {
+	struct ps_socket socket;
+	bool reliable;
+	uint64_t epoch;
+	struct lane lanes[PS_TOPICS];
+	struct ps_buf map; /* memory for the payload of map topics */
+};
+
+static int open_socket(struct ps_publisher *pub, struct ps_bus *bus, const char *endpoint, struct ps_error *err)
+{
+	const struct ps_socket_options options = {
+		.type = pub->reliable ? ZMQ_XPUB : ZMQ_PUB,
+		.hwm = PS_BUS_HWM,
+		.frame_max = PS_BUS_HEADER_MAX, /* subscriptions are all that comes in */
+		.linger_ms = PS_BUS_LINGER_MS,
+	};
+	int r = ps_socket_open(bus, &options, &pub->socket, err);
+	if (r < 0)
+		return r;
+	const int on = 1;
+	if (pub->reliable && zmq_setsockopt(pub->socket.handle, ZMQ_XPUB_NODROP, &on, sizeof(on)) != 0)
+		return ps_error_set(err, -errno, 503, "bus", "", "Cannot set up %s: %s", endpoint, zmq_strerror(errno));
+	return ps_socket_bind(&pub->socket, endpoint, err);
+}
+
+int ps_publisher_new(
+	struct ps_bus *bus, const char *endpoint, bool reliable, struct ps_publisher **ret_pub, struct ps_error *err)
+{
+	_cleanup_(ps_publisher_free) struct ps_publisher *pub = calloc(1, sizeof(*pub));
+	char host[HOST_NAME_MAX + 1] = "";
+	if (!pub)
+		return ps_error_set(err, -ENOMEM, 500, "no_memory", "", "No memory for a publisher");
+	pub->reliable = reliable;
+	pub->epoch = ps_clock_wall();
+	pub->map.limit = PS_BUS_MESSAGE_MAX;
+	(void)gethostname(host, sizeof(host) - 1);
+
+	for (int t = 0; t < PS_TOPICS; t++) {
+		struct lane *lane = &pub->lanes[t];
+		enum ps_record_type type = ps_topic_record((enum ps_topic)t);
+		if (type != PS_RECORD_TYPES)
+			ps_batch_init(&lane->batch, type);
+		lane->header.limit = PS_BUS_HEADER_MAX;
+		ps_header_begin(&lane->header, (enum ps_topic)t, host, pub->epoch);
+		lane->header_constant = lane->header.len;
+		if (lane->header.error)
+			return ps_error_set(err, lane->header.error, 500, "no_memory", "", "No memory for a publisher");
+	}
+	int r = open_socket(pub, bus, endpoint, err);
+	if (r < 0)
+		return r;
+	*ret_pub = PS_TAKE(pub);
+	return 0;
+}
+
+void ps_publisher_free(struct ps_publisher **pub)
+{
+	struct ps_publisher *p = *pub;
+	if (!p)
+		return;
+	if (p->socket.handle)
+		(void)ps_publisher_flush(p, 0, true);
+	ps_socket_close(&p->socket);
+	for (int t = 0; t < PS_TOPICS; t++) {
+		if (ps_topic_record((enum ps_topic)t) != PS_RECORD_TYPES)
+			ps_batch_free(&p->lanes[t].batch);
+		ps_buf_free(&p->lanes[t].header);
+	}
+	ps_buf_free(&p->map);
+	free(p);
+	*pub = NULL;
+}
+
+/*
+ * A refused message keeps its sequence number, so that the gap tells its subscriber. Not taken by a full queue is
+ * counted, not an error: the publisher goes on.
+ */
+static int send_message(struct ps_publisher *pub, enum ps_topic topic, const uint8_t *payload, size_t len, uint32_t n)
+{
+	struct lane *lane = &pub->lanes[topic];
+	lane->header.len = lane->header_constant;
+	ps_header_end(&lane->header, ++lane->seq, ps_clock_wall(), n, lane->lost);
+
+	const char *name = ps_topic_name(topic);
+	const struct ps_frame frames[] = {
+		{name, strlen(name)},
+		{lane->header.data, lane->header.len},
+		{payload, len},
+	};
+	int r = lane->header.error;
+	if (r == 0 && len > PS_BUS_MESSAGE_MAX)
+		r = -E2BIG;
+	if (r == 0)
+		r = ps_socket_send(&pub->socket, frames, PS_ARRAY_SIZE(frames));
+	if (r == 0)
+		lane->published += n;
+	else
+		lane->refused += n;
+	if (lane->header.error)
+		ps_buf_reset(&lane->header); /* the constant part's bytes are still there */
+	return r == -EAGAIN ? 0 : r;
+}
+
+static int send_batch(struct ps_publisher *pub, enum ps_topic topic)
+{
+	struct ps_batch *batch = &pub->lanes[topic].batch;
+	const uint8_t *payload = NULL;
+	size_t len = 0;
+	ps_batch_payload(batch, &payload, &len);
+	int r = send_message(pub, topic, payload, len, batch->n);
+	ps_batch_reset(batch);
+	return r;
+}
+
+static bool waits(const struct ps_publisher *pub, enum ps_topic topic)
+{
+	return ps_topic_record(topic) != PS_RECORD_TYPES && pub->lanes[topic].batch.n > 0;
+}
+
+/*
+ * Sends a topic's batch, and before it those of the same record type that come earlier in the table: nobody shall hear
+ * of a connection's end before its beginning.
+ */
+static int send_in_order(struct ps_publisher *pub, enum ps_topic topic)
+{
+	int ret = 0;
+	for (int t = 0; t <= (int)topic; t++) {
+		if (!waits(pub, (enum ps_topic)t) || ps_topic_record((enum ps_topic)t) != ps_topic_record(topic))
+			continue;
+		int r = send_batch(pub, (enum ps_topic)t);
+		if (r < 0)
+			ret = r;
+	}
+	return ret;
+}
+
+/* XPUB hands its subscriptions to the application, which must take them. */
+static void drain_subscriptions(struct ps_publisher *pub)
+{
+	struct ps_frames frames;
+	while (ps_socket_receive(&pub->socket, &frames) == 1)
+		ps_frames_free(&frames);
+}
+
+int ps_publisher_record(struct ps_publisher *pub, enum ps_topic topic, const void *record, uint64_t now)
+{
+	struct lane *lane = &pub->lanes[topic];
+	if (ps_topic_record(topic) == PS_RECORD_TYPES)
+		return -EINVAL;
+
+	int r = ps_batch_add(&lane->batch, record);
+	if (r < 0) {
+		lane->refused++;
+		return r;
+	}
+	if (lane->batch.n == 1)
+		lane->since = now;
+	return lane->batch.n < PS_BUS_RECORDS_MAX ? 0 : send_in_order(pub, topic);
+}
+
+int ps_publisher_map(struct ps_publisher *pub, enum ps_topic topic, const struct ps_value *map)
+{
+	if (ps_topic_record(topic) != PS_RECORD_TYPES || ps_value_kind(map) != PS_VALUE_MAP)
+		return -EINVAL;
+	ps_buf_reset(&pub->map);
+	ps_msgpack_write(&pub->map, map);
+	if (pub->map.error) {
+		pub->lanes[topic].seq++;
+		pub->lanes[topic].refused++;
+		return pub->map.error;
+	}
+	return send_message(pub, topic, pub->map.data, pub->map.len, 1);
+}
+
+uint64_t ps_publisher_flush(struct ps_publisher *pub, uint64_t now, bool force)
+{
+	uint64_t next = UINT64_MAX;
+	if (pub->reliable)
+		drain_subscriptions(pub);
+
+	for (int t = 0; t < PS_TOPICS; t++) {
+		uint64_t due = pub->lanes[t].since + PS_BUS_DELAY_NS;
+		if (waits(pub, (enum ps_topic)t) && (force || now >= due))
+			(void)send_in_order(pub, (enum ps_topic)t); /* losses are in the totals */
+	}
+	/* Only now: a later topic may have taken an earlier one with it. */
+	for (int t = 0; t < PS_TOPICS; t++) {
+		if (waits(pub, (enum ps_topic)t))
+			next = PS_MIN(next, pub->lanes[t].since + PS_BUS_DELAY_NS - now);
+	}
+	return next;
+}
+
+void ps_publisher_set_lost(struct ps_publisher *pub, enum ps_topic topic, uint64_t lost)
+{
+	pub->lanes[topic].lost = lost;
+}
+
+void ps_publisher_totals(const struct ps_publisher *pub, struct ps_publisher_totals *ret_totals)
+{
+	struct ps_publisher_totals totals = {.epoch = pub->epoch};
+	for (int t = 0; t < PS_TOPICS; t++) {
+		totals.published[t] = pub->lanes[t].published;
+		totals.refused[t] = pub->lanes[t].refused;
+		totals.seq[t] = pub->lanes[t].seq;
+	}
+	*ret_totals = totals;
+}
