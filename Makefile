@@ -43,7 +43,7 @@ run: need-root install-setup-run ## sudo make run: installs what is missing, bui
 
 demo: need-root install-setup-demo ## sudo make demo: traffic to look at, between network namespaces made for it
 	@$(MAKE) --no-print-directory all
-	@exec python3 packaging/demo/demo.py --programs $(BUILD)/bin --api $(DEMO_API) $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
+	@exec python3 tests/demo/demo.py --programs $(BUILD)/bin --api $(DEMO_API) $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
 
 # Unit tests run under the sanitizers, end-to-end tests on the release build; ctest runs them all in one go.
 test: $(if $(ROOT),install-setup-test) ## sudo make test: installs what is missing, builds twice, runs every test

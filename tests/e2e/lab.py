@@ -46,7 +46,7 @@ def wait_for(what, condition, seconds=10.0, step=0.05):
         time.sleep(step)
 
 
-def _die_with_parent():
+def die_with_parent():
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
@@ -102,7 +102,7 @@ class Namespace:
     def popen(self, *args, **kwargs):
         """A child that dies with this program, whatever happens to it."""
         kwargs.setdefault("stdin", subprocess.DEVNULL)
-        return subprocess.Popen(self.command(*args), preexec_fn=_die_with_parent, **kwargs)
+        return subprocess.Popen(self.command(*args), preexec_fn=die_with_parent, **kwargs)
 
     def sysctl(self, key, value):
         """Writes /proc/sys/net/KEY of this namespace."""
