@@ -45,7 +45,7 @@ def shown():
         "ping over IPv6": {128, 129} <= {g["icmp_type"] for g in icmp if ":" in g["src_ip"]},
         "the port scan": sum(1 for c in conns if c["proto"] == "tcp" and c["dst_port"] not in (23, 80)) >= 150,
         "blocked telnet": any_conn("tcp", 23, False, replied=False) and any(rule["packets"] for rule in filters),
-        "a round-trip time of the slow link": any(c["rtt_us"] > 15_000 for c in conns if c["src_ip"].endswith(".1.2")),
+        "a round-trip time of the far link": any(c["rtt_us"] > 0 for c in conns if c["src_ip"] == "10.203.1.2"),
     }
 
 
