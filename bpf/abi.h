@@ -394,6 +394,7 @@ struct ps_ledger {
 struct ps_iface {
 	__u32 flags; /* PS_IFACE_* */
 	__u32 mtu;   /* for super-packets in generic mode; 0 = unknown */
+	char name[16]; /* for user space in other network namespaces; terminated; empty = unknown */
 };
 
 #define PS_IFACE_INGRESS_ONLY 1u
