@@ -6,6 +6,7 @@
 #include "common/bus/bus.h"
 #include "common/bus/header.h"
 #include "common/bus/socket.h"
+#include "common/codec/wire.h"
 
 /* Frames beyond PS_BUS_MESSAGE_MAX are refused and counted here; libzmq itself hangs up only on a peer that sends far
  * more. */
@@ -59,19 +60,13 @@ void ps_subscriber_free(struct ps_subscriber **sub)
 /* True when the payload's head announces what the header says: n records, or one map. */
 static bool head_agrees(const struct ps_message *m)
 {
-	const uint8_t *p = m->payload;
-	size_t len = m->payload_len;
-	if (len == 0)
+	struct ps_wire wire = {.p = m->payload, .end = m->payload + m->payload_len};
+	struct ps_wire_item head;
+	if (!ps_wire_next(&wire, &head))
 		return false;
 	if (ps_topic_record(m->topic) == PS_RECORD_TYPES)
-		return m->n == 1 && ((p[0] & 0xf0) == 0x80 || p[0] == 0xde || p[0] == 0xdf);
-	if ((p[0] & 0xf0) == 0x90)
-		return (p[0] & 0x0fu) == m->n;
-	if (p[0] == 0xdc && len >= 3)
-		return ((uint32_t)p[1] << 8 | p[2]) == m->n;
-	if (p[0] == 0xdd && len >= 5)
-		return ((uint32_t)p[1] << 24 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 8 | p[4]) == m->n;
-	return false;
+		return head.kind == PS_WIRE_MAP && m->n == 1;
+	return head.kind == PS_WIRE_ARRAY && head.n == m->n;
 }
 
 /* Fills msg from three frames; the payload frame moves into it. */
