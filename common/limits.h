@@ -47,6 +47,7 @@
 
 /* Rules. */
 #define PS_RULE_COMMENT_MAX 512 /* bytes, UTF-8 */
+#define PS_RULE_PRIORITY_MAX 1000000 /* room to put rules between others for a lifetime */
 
 /* Tables of the aggregator. */
 #define PS_ENDED_MAX 16384 /* ended connections that are remembered */
