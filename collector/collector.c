@@ -1,0 +1,336 @@
+#include "collector/collector.h"
+
+#include <errno.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "collector/detach.h"
+#include "collector/lock.h"
+#include "collector/maps.h"
+#include "collector/object.h"
+#include "collector/probe.h"
+#include "collector/publish.h"
+#include "collector/pump.h"
+#include "collector/runtime.h"
+#include "collector/watch.h"
+#include "common/base/cleanup.h"
+#include "common/base/clock.h"
+#include "common/codec/json.h"
+
+struct collector {
+	const struct ps_settings *settings;
+	struct ps_pins pins;
+	struct ps_lock_held *lock;
+	struct ps_maps *maps;
+	int xdp_prog, tc_prog;
+	struct ps_watch *watch;
+	struct ps_runtime_link *runtime;
+	struct ps_loop *loop;
+	struct ps_bus *bus;
+	void *ledger;
+	struct ps_publish *publish;
+	struct ps_pump *pump;
+	struct ps_record_env env;
+	uint64_t told_malformed;
+};
+
+static void stop(struct collector *c)
+{
+	ps_pump_free(&c->pump);
+	ps_publish_free(&c->publish);
+	ps_bus_free(&c->bus);
+	ps_loop_free(&c->loop);
+	ps_runtime_close(&c->runtime);
+	ps_watch_free(&c->watch);
+	ps_maps_unmap(&c->ledger, sizeof(struct ps_ledger));
+	ps_maps_free(&c->maps);
+	ps_closep(&c->xdp_prog);
+	ps_closep(&c->tc_prog);
+	ps_lock_release(&c->lock);
+}
+
+/* --- handlers ---------------------------------------------------------------------------------- */
+
+/* Warns when there are twice as many as at the last warning. */
+static void tell_malformed(struct collector *c)
+{
+	uint64_t n = ps_publish_malformed(c->publish);
+
+	if (n == 0 || n < 2 * c->told_malformed)
+		return;
+	c->told_malformed = n;
+	ps_log(PS_LOG_WARN, "events from the kernel that break the ABI were left out", "count=%llu",
+		(unsigned long long)n);
+}
+
+static void refresh_clocks(struct collector *c)
+{
+	ps_runtime_refresh(c->runtime);
+	c->env.wall_offset = ps_clock_wall_offset();
+}
+
+static int on_tick(void *arg)
+{
+	struct collector *c = arg;
+	uint64_t lost[PS_EV_TYPES];
+
+	refresh_clocks(c);
+	if (ps_runtime_lost(c->maps, lost) == 0)
+		ps_publish_set_lost(c->publish, lost);
+	(void)ps_publish_flush(c->publish, ps_clock_boot(), false);
+	ps_publish_settle(c->publish);
+	tell_malformed(c);
+	ps_watch_tick(c->watch);
+	return 0;
+}
+
+static int on_clock_set(void *arg)
+{
+	struct collector *c = arg;
+
+	ps_runtime_clock_set(c->runtime);
+	refresh_clocks(c);
+	return 0;
+}
+
+static int on_interfaces(void *arg)
+{
+	struct collector *c = arg;
+
+	ps_watch_read(c->watch);
+	return 0;
+}
+
+/* --- start ------------------------------------------------------------------------------------- */
+
+static int open_pins(struct collector *c, struct ps_error *err)
+{
+	int r = ps_pins_init(&c->pins, c->settings->pin_root, c->settings->gid, err);
+
+	if (r == 0)
+		r = ps_pins_make(&c->pins, err);
+	if (r == 0)
+		r = ps_lock_take(c->settings->run_dir, c->pins.root, &c->lock, err);
+	if (c->pins.mounted)
+		ps_log(PS_LOG_INFO, "mounted the BPF file system", "path=/sys/fs/bpf");
+	return r;
+}
+
+/* What libbpf and the verifier said, line by line. */
+static void tell_log(struct ps_buf *log)
+{
+	const char *text = ps_buf_str(log);
+
+	for (const char *p = text ? text : ""; *p; p += strcspn(p, "\n"), p += *p == '\n')
+		if (strcspn(p, "\n") > 0)
+			ps_log(PS_LOG_ERROR, "libbpf", "text=\"%.*s\"", (int)strcspn(p, "\n"), p);
+}
+
+static int load(struct collector *c, struct ps_error *err)
+{
+	_cleanup_(ps_object_free) struct ps_object *object = NULL;
+	_cleanup_(ps_buf_free) struct ps_buf log = PS_BUF_INIT;
+	const struct ps_meta *meta;
+	int r = ps_object_open(c->settings->trace, &object, err);
+
+	if (r == 0)
+		r = ps_object_load(object, &c->pins, (uint32_t)c->settings->max_connections, &c->maps, &log, err);
+	if (r < 0) {
+		tell_log(&log);
+		return r;
+	}
+	c->xdp_prog = ps_object_xdp(object);
+	c->tc_prog = ps_object_tc(object);
+	meta = ps_maps_meta(c->maps);
+	ps_log(PS_LOG_INFO, ps_maps_reused(c->maps) ? "took the maps that were there" : "made the maps",
+		"pins=%s max_connections=%u rings=%u ring_bytes=%u trace=%s", c->pins.maps, meta->max_connections,
+		meta->cpus, meta->ring_bytes, c->settings->trace ? "yes" : "no");
+	if (meta->max_connections != c->settings->max_connections)
+		ps_log(PS_LOG_WARN,
+			"the maps keep the size they were made with: 'packetscope detach --purge' first, then start, "
+			"for the new one",
+			"max_connections=%u asked=%llu", meta->max_connections,
+			(unsigned long long)c->settings->max_connections);
+	return 0;
+}
+
+static int open_bus(struct collector *c, struct ps_error *err)
+{
+	struct ps_endpoints where;
+	int r = ps_endpoints_default(c->settings->run_dir, &where);
+
+	if (r < 0)
+		return ps_error_set(err, r, 400, "bad_option", "run-dir", "The run directory's name is too long.");
+	r = ps_bus_new(&c->bus);
+	if (r == 0)
+		r = ps_maps_mmap(c->maps, "ps_ledger", sizeof(struct ps_ledger), &c->ledger, err);
+	if (r == 0)
+		r = ps_publish_new(c->bus, &where, c->ledger, &c->publish, err);
+	return r;
+}
+
+static int open_watch(struct collector *c, struct ps_error *err)
+{
+	const struct ps_watch_config config = {
+		.names = c->settings->iface,
+		.xdp_mode = c->settings->xdp_mode,
+		.tc_mode = c->settings->tc_mode,
+		.ingress_only = c->settings->ingress_only,
+		.xdp_prog = c->xdp_prog,
+		.tc_prog = c->tc_prog,
+	};
+	int r = ps_watch_new(&config, &c->pins, c->maps, &c->watch, err);
+
+	if (r == 0)
+		r = ps_runtime_open(c->maps, c->settings->report_interval, &c->runtime, err);
+	if (r == 0)
+		r = ps_watch_start(c->watch, err);
+	if (r < 0)
+		return r;
+	c->env.iface_name = ps_watch_name;
+	c->env.arg = c->watch;
+	refresh_clocks(c);
+	return 0;
+}
+
+static int open_loop(struct collector *c, struct ps_error *err)
+{
+	size_t n;
+	const int *rings = ps_maps_rings(c->maps, &n);
+	int r = ps_pump_new(c->loop, rings, n, ps_maps_meta(c->maps)->ring_bytes, c->publish, &c->env, &c->pump, err);
+
+	if (r == 0)
+		r = ps_loop_add_fd(c->loop, ps_watch_fd(c->watch), on_interfaces, c);
+	if (r == 0)
+		r = ps_loop_add_fd(c->loop, ps_runtime_fd(c->runtime), on_clock_set, c);
+	if (r == 0)
+		r = ps_loop_add_timer(c->loop, PS_TICK_NS, on_tick, c, NULL);
+	return r;
+}
+
+/* A name that cannot be is said before anything is made. */
+static int check_names(const struct ps_settings *settings, struct ps_error *err)
+{
+	const struct ps_watch_config config = {.names = settings->iface};
+	_cleanup_(ps_watch_free) struct ps_watch *watch = NULL;
+
+	return ps_watch_new(&config, NULL, NULL, &watch, err);
+}
+
+static int start(struct collector *c, struct ps_error *err)
+{
+	int r = check_names(c->settings, err);
+
+	if (r == 0)
+		r = ps_loop_new(&c->loop);
+	/* Before libzmq starts its thread, which is to leave the signals to us. */
+	if (r == 0)
+		r = ps_loop_handle_signals(c->loop, NULL, NULL);
+	if (r == 0)
+		r = open_pins(c, err);
+	if (r == 0)
+		r = load(c, err);
+	if (r == 0)
+		r = open_bus(c, err);
+	if (r == 0)
+		r = open_watch(c, err);
+	if (r == 0)
+		r = open_loop(c, err);
+	return r;
+}
+
+static enum ps_exit status_of(int r, const struct ps_error *err)
+{
+	if (r == -EWOULDBLOCK && strcmp(err->code, "already_running") == 0)
+		return PS_EXIT_RUNNING;
+	if (r == -EBUSY && strncmp(err->code, "xdp_", 4) == 0)
+		return PS_EXIT_HELD;
+	return err->status == 400 ? PS_EXIT_USAGE : PS_EXIT_FAILED;
+}
+
+static enum ps_exit fail(const char *msg, int r, struct ps_error *err)
+{
+	if (!err->message[0])
+		(void)ps_error_set(err, r, 500, "system", "", "%s", strerror(-r));
+	ps_log_failure(msg, r, err);
+	return status_of(r, err);
+}
+
+static void detach_at_end(struct collector *c)
+{
+	struct ps_error err = {0};
+	int r = ps_detach(&c->pins, false, NULL, NULL, &err);
+
+	if (r < 0)
+		ps_log_failure("cannot detach", r, &err);
+	else
+		ps_log(PS_LOG_INFO, "detached", NULL);
+}
+
+enum ps_exit ps_collector_run(const struct ps_settings *settings)
+{
+	_cleanup_(stop) struct collector c = {.settings = settings, .xdp_prog = -1, .tc_prog = -1};
+	struct ps_error err = {0};
+	unsigned wanted, attached;
+	int r = start(&c, &err);
+
+	if (r < 0)
+		return fail("cannot start", r, &err);
+	/* libbpf has left; what it needed goes back to the system. */
+	(void)malloc_trim(0);
+	attached = ps_watch_attached(c.watch, &wanted);
+	ps_log(PS_LOG_INFO, "ready", "attached=%u wanted=%u pid=%d", attached, wanted, (int)getpid());
+	r = ps_loop_run(c.loop);
+	if (!settings->keep_on_exit)
+		detach_at_end(&c);
+	ps_pump_finish(c.pump);
+	if (r < 0)
+		return fail("event loop failed", r, &err);
+	ps_log(PS_LOG_INFO, "stopped", "programs=%s", settings->keep_on_exit ? "attached" : "detached");
+	return PS_EXIT_OK;
+}
+
+/* --- other deeds ------------------------------------------------------------------------------- */
+
+static void print_removed(void *arg, const char *what)
+{
+	(void)arg;
+	(void)printf("removed %s\n", what);
+}
+
+enum ps_exit ps_collector_detach(const struct ps_settings *settings)
+{
+	_cleanup_(ps_lock_release) struct ps_lock_held *lock = NULL;
+	struct ps_error err = {0};
+	struct ps_pins pins;
+	int r = ps_pins_init(&pins, settings->pin_root, settings->gid, &err);
+
+	if (r == 0)
+		r = ps_lock_take(settings->run_dir, pins.root, &lock, &err);
+	if (r == 0)
+		r = ps_detach(&pins, settings->purge, print_removed, NULL, &err);
+	return r < 0 ? fail("cannot detach", r, &err) : PS_EXIT_OK;
+}
+
+enum ps_exit ps_collector_probe(const struct ps_settings *settings)
+{
+	_cleanup_(ps_value_free) struct ps_value *v = NULL;
+	_cleanup_(ps_buf_free) struct ps_buf text = PS_BUF_INIT;
+	struct ps_error err = {0};
+	struct ps_pins pins;
+	int r = ps_pins_init(&pins, settings->pin_root, settings->gid, &err);
+
+	if (r < 0)
+		return fail("cannot probe", r, &err);
+	v = ps_probe(&pins, settings->iface);
+	if (!v)
+		return fail("cannot probe", -ENOMEM, &err);
+	ps_json_write_pretty(&text, v);
+	if (!ps_buf_str(&text))
+		return fail("cannot probe", text.error, &err);
+	(void)printf("%s\n", ps_buf_str(&text));
+	return PS_EXIT_OK;
+}

@@ -1,0 +1,40 @@
+/*
+ * Sizes and times of the collector alone, each with its reason. What the programs share is in common/limits.h, what the
+ * kernel part must agree on in bpf/limits.h.
+ */
+#ifndef PS_COLLECTOR_LIMITS_H
+#define PS_COLLECTOR_LIMITS_H
+
+/* After a drain the rings rest this long: the producers need not wake anyone meanwhile, and a record still leaves
+ * within this plus PS_BUS_DELAY_NS. */
+#define PS_PACE_NS 1000000ull
+
+/* Events taken from one ring before the next one has its turn: 4096 of 336 bytes are 1.3 MiB, some 3 ms of work. */
+#define PS_RING_BUDGET 4096
+
+/* The collector's own tick: clock offset, losses, ledger, links. */
+#define PS_TICK_NS 1000000000ull
+
+/* A link that nobody reports about is looked at this often (in ticks): someone may have detached it by hand. */
+#define PS_VERIFY_TICKS 10
+
+/* Bytes of libbpf's own messages that are kept: the end of a verifier log says what was wrong. */
+#define PS_LIBBPF_LOG_BYTES 8192
+
+/* Lines of it that are shown. */
+#define PS_LIBBPF_LOG_LINES 24
+
+/* One netlink datagram of a link dump: the kernel fills at most 32 KiB. */
+#define PS_NETLINK_BYTES 32768
+
+/* Interfaces that are gone and still have a name here: events in a ring may speak of them. */
+#define PS_GONE_NAMES 64
+
+/* Longest pin root; bpffs names stay below 255 bytes. */
+#define PS_PIN_PATH 192
+
+/* Priority and handle of our filter where TCX is missing. Low priorities run first; others' rarely are this high. */
+#define PS_CLSACT_PRIORITY 20563
+#define PS_CLSACT_HANDLE 1
+
+#endif

@@ -1,0 +1,43 @@
+/*
+ * packetscope-collector: loads and attaches the kernel part, and carries its events to the bus.
+ */
+#include <errno.h>
+#include <stdio.h>
+
+#include "collector/collector.h"
+#include "common/base/buf.h"
+#include "common/base/cleanup.h"
+
+static int help(void)
+{
+	_cleanup_(ps_buf_free) struct ps_buf text = PS_BUF_INIT;
+
+	ps_options_help(ps_settings_table, &text);
+	(void)printf("packetscope-collector --iface NAME[,NAME…]: from the kernel to the bus\n\n%s",
+		ps_buf_str(&text) ?: "");
+	return PS_EXIT_OK;
+}
+
+int main(int argc, char **argv)
+{
+	struct ps_settings settings;
+	struct ps_error err = {0};
+	int r;
+
+	ps_log_setup("collector", PS_LOG_INFO);
+	r = ps_settings_read(argc, argv, &settings, &err);
+	if (r == -ECANCELED)
+		return help();
+	if (r < 0) {
+		ps_log_failure("bad option", r, &err);
+		return PS_EXIT_USAGE;
+	}
+	ps_log_setup("collector", settings.level);
+	if (settings.version)
+		return printf("packetscope-collector %s\n", PS_VERSION) < 0 ? PS_EXIT_FAILED : PS_EXIT_OK;
+	if (settings.probe)
+		return (int)ps_collector_probe(&settings);
+	if (settings.detach)
+		return (int)ps_collector_detach(&settings);
+	return (int)ps_collector_run(&settings);
+}

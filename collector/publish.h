@@ -1,0 +1,42 @@
+/*
+ * Events to records on the bus: `events` for whoever listens, and `feed` for the aggregator, which reports what it
+ * would not take. Counts in the kernel's ledger, so that the sums outlive the collector.
+ */
+#ifndef PS_PUBLISH_H
+#define PS_PUBLISH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bpf/abi.h"
+#include "collector/event.h"
+#include "common/bus/bus.h"
+#include "common/model/record.h"
+
+struct ps_publish;
+
+/*
+ * Binds both sockets. `ledger` is the mapped ps_ledger and outlives the object. Its collector's block goes on from what
+ * it holds: received[0] counts what broke the ABI, published and refused speak of the feed.
+ */
+int ps_publish_new(struct ps_bus *bus, const struct ps_endpoints *where, struct ps_ledger *ledger,
+	struct ps_publish **ret_publish, struct ps_error *err);
+void ps_publish_free(struct ps_publish **publish); /* sends what waits and settles the ledger */
+
+/* One event as it came out of a ring; now in boot time. */
+void ps_publish_event(
+	struct ps_publish *publish, const void *data, size_t size, const struct ps_record_env *env, uint64_t now);
+
+/* Sends what is due, or everything. Returns ns until the next is due, UINT64_MAX if nothing waits. */
+uint64_t ps_publish_flush(struct ps_publish *publish, uint64_t now, bool force);
+
+/* What the kernel lost, by event type, absolute: goes into the headers. */
+void ps_publish_set_lost(struct ps_publish *publish, const uint64_t lost[static PS_EV_TYPES]);
+
+/* Brings the ledger up to date. Call it once a second or so. */
+void ps_publish_settle(struct ps_publish *publish);
+
+/* Events that broke the ABI since the start of this process. */
+uint64_t ps_publish_malformed(const struct ps_publish *publish);
+
+#endif

@@ -1,0 +1,105 @@
+#include "collector/pump.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "collector/limits.h"
+#include "collector/rings.h"
+#include "common/base/cleanup.h"
+#include "common/base/clock.h"
+
+struct ps_pump {
+	struct ps_loop *loop;
+	struct ps_rings *rings;
+	struct ps_publish *publish;
+	const struct ps_record_env *env;
+	uint64_t now; /* of the drain that is running */
+	int timer;
+};
+
+static void on_event(void *arg, const void *event, size_t size)
+{
+	struct ps_pump *p = arg;
+
+	ps_publish_event(p->publish, event, size, p->env, p->now);
+}
+
+static int on_readable(void *arg);
+
+static size_t drain(struct ps_pump *p, bool *ret_busy)
+{
+	p->now = ps_clock_boot();
+	return ps_rings_drain(p->rings, PS_RING_BUDGET, ret_busy);
+}
+
+/* The timer went off: look again, and go to sleep when there was nothing and nothing waits. */
+static int on_pace(void *arg)
+{
+	struct ps_pump *p = arg;
+	bool busy;
+	size_t taken = drain(p, &busy);
+	uint64_t due = ps_publish_flush(p->publish, ps_clock_boot(), false);
+
+	if (busy)
+		ps_loop_set_timer(p->loop, p->timer, 1);
+	else if (taken > 0 || due != UINT64_MAX)
+		ps_loop_set_timer(p->loop, p->timer, PS_PACE_NS);
+	else {
+		ps_loop_set_timer(p->loop, p->timer, 0);
+		return ps_loop_add_fd(p->loop, ps_rings_fd(p->rings), on_readable, p);
+	}
+	return 0;
+}
+
+static int on_readable(void *arg)
+{
+	struct ps_pump *p = arg;
+
+	ps_loop_remove_fd(p->loop, ps_rings_fd(p->rings));
+	return on_pace(p);
+}
+
+int ps_pump_new(struct ps_loop *loop, const int *fds, size_t n, size_t bytes, struct ps_publish *publish,
+	const struct ps_record_env *env, struct ps_pump **ret_pump, struct ps_error *err)
+{
+	_cleanup_(ps_pump_free) struct ps_pump *p = calloc(1, sizeof(*p));
+	int r;
+
+	if (!p)
+		return -ENOMEM;
+	p->publish = publish;
+	p->env = env;
+	r = ps_rings_new(fds, n, bytes, on_event, p, &p->rings, err);
+	if (r < 0)
+		return r;
+	p->loop = loop;
+	r = ps_loop_add_timer(loop, 0, on_pace, p, &p->timer);
+	if (r == 0)
+		r = ps_loop_add_fd(loop, ps_rings_fd(p->rings), on_readable, p);
+	if (r < 0)
+		return r;
+	*ret_pump = PS_TAKE(p);
+	return 0;
+}
+
+void ps_pump_free(struct ps_pump **pump)
+{
+	struct ps_pump *p = *pump;
+
+	if (!p)
+		return;
+	if (p->loop) {
+		ps_loop_set_timer(p->loop, p->timer, 0);
+		ps_loop_remove_fd(p->loop, ps_rings_fd(p->rings));
+	}
+	ps_rings_free(&p->rings);
+	ps_freep(pump);
+}
+
+void ps_pump_finish(struct ps_pump *pump)
+{
+	bool busy;
+
+	(void)drain(pump, &busy);
+	(void)ps_publish_flush(pump->publish, ps_clock_boot(), true);
+}
