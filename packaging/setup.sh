@@ -19,8 +19,8 @@ declare -A GROUPS_OF=(
 		libmicrohttpd-dev libcjson-dev libcurl4-openssl-dev"
 	[run]="iproute2"
 	[demo]="iproute2 iputils-ping python3"
-	[test]="libcmocka-dev iproute2 iputils-ping ethtool tcpdump tshark curl jq util-linux procps python3 python3-zmq
-		python3-msgpack python3-scapy ?chromium ?fonts-dejavu-core"
+	[test]="libcmocka-dev iproute2 iputils-ping ethtool tcpdump tshark curl util-linux python3 python3-zmq
+		python3-msgpack ?chromium ?fonts-dejavu-core"
 )
 
 die() {
@@ -37,7 +37,9 @@ read_installed() {
 }
 
 available() {
-	LC_ALL=C apt-cache policy "$1" 2>/dev/null | grep -q '^  Candidate: [^(]'
+	local policy
+	policy=$(LC_ALL=C apt-cache policy "$1" 2>/dev/null)
+	grep -q '^  Candidate: [^(]' <<<"$policy"
 }
 
 # Ubuntu's /usr/sbin/bpftool is a wrapper that works only with the tools of the running kernel; any version of the real program
