@@ -1,0 +1,51 @@
+/*
+ * Lists of connections: which, in what order, from where on. Pure.
+ */
+#ifndef PS_AGG_CONN_QUERY_H
+#define PS_AGG_CONN_QUERY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "aggregator/conn_table.h"
+#include "aggregator/limits.h"
+#include "common/base/error.h"
+#include "common/limits.h"
+#include "common/model/value.h"
+
+struct ps_conn_query {
+	unsigned limit;
+	const struct ps_field *sort;
+	bool descending;
+	bool ended;                /* recently ended ones too */
+	int proto;                 /* -1 = any */
+	int state;                 /* -1 = any */
+	int port;                  /* of either end; -1 = any */
+	struct ps_addr ip;         /* of either end; family 0 = any */
+	char q[PS_QUERY_TEXT_MAX]; /* part of the key as people read it, without regard to case; "" = any */
+	bool has_cursor;
+	struct ps_conn cursor; /* the last row before this page: its sort field and id count */
+};
+
+/*
+ * Reads the arguments of conns.list (docs/control.md); numbers may come as text. -EINVAL names the field. `args` may be
+ * NULL.
+ */
+int ps_conn_query_parse(const struct ps_value *args, struct ps_conn_query *ret_query, struct ps_error *err);
+
+#define PS_CURSOR_TEXT 192
+
+struct ps_conn_page {
+	const struct ps_conn *row[PS_REQUEST_PAGE_MAX]; /* good until the table changes */
+	size_t n;
+	size_t total;              /* rows that match, on all pages */
+	char next[PS_CURSOR_TEXT]; /* "" = this is the last page */
+};
+
+/*
+ * One page. The order is by the sort field, then by id, so that a page can go on after the last row of the one before,
+ * though that may be gone: rows that don't change are neither met twice nor left out.
+ */
+void ps_conn_query_run(const struct ps_conn_query *q, const struct ps_conn_table *table, struct ps_conn_page *ret_page);
+
+#endif

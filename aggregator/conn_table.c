@@ -1,0 +1,393 @@
+#include "aggregator/conn_table.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "aggregator/limits.h"
+#include "bpf/abi.h"
+#include "common/base/cleanup.h"
+#include "common/limits.h"
+
+enum entry_state {
+	ENTRY_FREE,
+	ENTRY_LIVE,
+	ENTRY_ENDED,
+};
+
+struct entry {
+	struct ps_conn conn;
+	uint64_t ended_at;
+	uint32_t next; /* free: next free; ended: next to be forgotten */
+	uint32_t pass; /* of the last record */
+	uint8_t state; /* enum entry_state */
+};
+
+#define NOTHING UINT32_MAX
+
+/* The index: open addressing, linear. `check` spares a look at the record for nearly every stranger. */
+struct cell {
+	uint32_t entry; /* NOTHING = empty */
+	uint32_t check;
+};
+
+#define CELLS_MIN 1024u
+
+struct ps_conn_table {
+	struct cell *cells;
+	size_t mask; /* cells - 1 */
+	size_t used;
+	struct entry **blocks; /* PS_CONN_BLOCK entries each */
+	size_t n_blocks, cap_blocks;
+	uint32_t free;
+	uint32_t oldest, newest; /* list of the ended */
+	uint32_t pass;
+	size_t limit;
+	struct ps_conn_totals totals;
+};
+
+static struct entry *entry_at(const struct ps_conn_table *t, uint32_t i)
+{
+	return &t->blocks[i / PS_CONN_BLOCK][i % PS_CONN_BLOCK];
+}
+
+/* Ids of one table count in steps of its size: spread them over all bits. */
+static uint64_t id_hash(uint64_t id)
+{
+	id *= 0x9e3779b97f4a7c15ull;
+	return id ^ id >> 32;
+}
+
+static uint32_t hash_check(uint64_t hash)
+{
+	return (uint32_t)(hash >> 32);
+}
+
+static int cells_make(size_t n, struct cell **ret_cells)
+{
+	struct cell *cells = malloc(n * sizeof(*cells));
+
+	if (!cells)
+		return -ENOMEM;
+	memset(cells, 0xff, n * sizeof(*cells));
+	*ret_cells = cells;
+	return 0;
+}
+
+int ps_conn_table_new(size_t limit, struct ps_conn_table **ret_table)
+{
+	_cleanup_(ps_conn_table_free) struct ps_conn_table *t = calloc(1, sizeof(*t));
+
+	if (!t || cells_make(CELLS_MIN, &t->cells) < 0)
+		return -ENOMEM;
+	t->mask = CELLS_MIN - 1;
+	t->free = t->oldest = t->newest = NOTHING;
+	t->limit = limit;
+	*ret_table = PS_TAKE(t);
+	return 0;
+}
+
+void ps_conn_table_free(struct ps_conn_table **table)
+{
+	struct ps_conn_table *t = *table;
+
+	if (!t)
+		return;
+	for (size_t i = 0; i < t->n_blocks; i++)
+		free(t->blocks[i]);
+	free(t->blocks);
+	free(t->cells);
+	free(t);
+	*table = NULL;
+}
+
+void ps_conn_table_set_limit(struct ps_conn_table *t, size_t limit)
+{
+	t->limit = limit;
+}
+
+/* The cell of that id, or the empty one where it would stand. */
+static size_t cell_find(const struct ps_conn_table *t, uint64_t id)
+{
+	uint64_t hash = id_hash(id);
+	size_t i = hash & t->mask;
+
+	for (;; i = (i + 1) & t->mask) {
+		const struct cell *c = &t->cells[i];
+
+		if (c->entry == NOTHING)
+			return i;
+		if (c->check == hash_check(hash) && entry_at(t, c->entry)->conn.id == id)
+			return i;
+	}
+}
+
+static int cells_grow(struct ps_conn_table *t)
+{
+	size_t n = (t->mask + 1) * 2;
+	struct cell *cells = NULL;
+
+	if (cells_make(n, &cells) < 0)
+		return -ENOMEM;
+	for (size_t i = 0; i <= t->mask; i++) {
+		size_t to;
+
+		if (t->cells[i].entry == NOTHING)
+			continue;
+		to = id_hash(entry_at(t, t->cells[i].entry)->conn.id) & (n - 1);
+		while (cells[to].entry != NOTHING)
+			to = (to + 1) & (n - 1);
+		cells[to] = t->cells[i];
+	}
+	free(t->cells);
+	t->cells = cells;
+	t->mask = n - 1;
+	return 0;
+}
+
+/* Closes the gap that a removed cell would leave in the runs behind it. */
+static void cell_remove(struct ps_conn_table *t, size_t hole)
+{
+	size_t i = hole;
+
+	for (;;) {
+		size_t home;
+
+		i = (i + 1) & t->mask;
+		if (t->cells[i].entry == NOTHING)
+			break;
+		home = id_hash(entry_at(t, t->cells[i].entry)->conn.id) & t->mask;
+		if (((i - home) & t->mask) < ((i - hole) & t->mask))
+			continue;
+		t->cells[hole] = t->cells[i];
+		hole = i;
+	}
+	t->cells[hole].entry = NOTHING;
+	t->used--;
+}
+
+static int block_add(struct ps_conn_table *t)
+{
+	uint32_t first = (uint32_t)(t->n_blocks * PS_CONN_BLOCK);
+	struct entry *block;
+
+	if (first >= NOTHING - PS_CONN_BLOCK)
+		return -ENOMEM;
+	if (t->n_blocks == t->cap_blocks) {
+		size_t cap = t->cap_blocks ? t->cap_blocks * 2 : 16;
+		struct entry **blocks = realloc(t->blocks, cap * sizeof(struct entry *));
+
+		if (!blocks)
+			return -ENOMEM;
+		t->blocks = blocks;
+		t->cap_blocks = cap;
+	}
+	block = calloc(PS_CONN_BLOCK, sizeof(*block));
+	if (!block)
+		return -ENOMEM;
+	t->blocks[t->n_blocks++] = block;
+	for (uint32_t i = PS_CONN_BLOCK; i-- > 0;) {
+		block[i].next = t->free;
+		t->free = first + i;
+	}
+	return 0;
+}
+
+static int entry_add(struct ps_conn_table *t, uint64_t id, struct entry **ret_entry)
+{
+	struct entry *e;
+	size_t at;
+
+	/* At most 3/4 full. */
+	if ((t->used + 1) * 4 > (t->mask + 1) * 3 && cells_grow(t) < 0)
+		return -ENOMEM;
+	if (t->free == NOTHING && block_add(t) < 0)
+		return -ENOMEM;
+	at = cell_find(t, id);
+	t->cells[at].entry = t->free;
+	t->cells[at].check = hash_check(id_hash(id));
+	t->used++;
+	e = entry_at(t, t->free);
+	t->free = e->next;
+	e->next = NOTHING;
+	*ret_entry = e;
+	return 0;
+}
+
+static void forget_oldest(struct ps_conn_table *t)
+{
+	uint32_t i = t->oldest;
+	struct entry *e = entry_at(t, i);
+
+	cell_remove(t, cell_find(t, e->conn.id));
+	t->oldest = e->next;
+	if (t->oldest == NOTHING)
+		t->newest = NOTHING;
+	t->totals.ended--;
+	e->state = ENTRY_FREE;
+	e->next = t->free;
+	t->free = i;
+}
+
+/* Appends an entry that is in the index to the list of the ended. */
+static void entry_end(struct ps_conn_table *t, struct entry *e, uint64_t now)
+{
+	uint32_t i = t->cells[cell_find(t, e->conn.id)].entry;
+
+	e->state = ENTRY_ENDED;
+	e->ended_at = now;
+	e->next = NOTHING;
+	if (t->newest == NOTHING)
+		t->oldest = i;
+	else
+		entry_at(t, t->newest)->next = i;
+	t->newest = i;
+	if (++t->totals.ended > PS_ENDED_MAX)
+		forget_oldest(t);
+}
+
+void ps_conn_table_prefetch(const struct ps_conn_table *t, uint64_t id)
+{
+	__builtin_prefetch(&t->cells[id_hash(id) & t->mask]);
+}
+
+/* <0: a is older than b, 0: as old, >0: newer. */
+static int compare_age(const struct ps_conn *a, const struct ps_conn *b)
+{
+	uint64_t pa = a->orig_packets + a->resp_packets, pb = b->orig_packets + b->resp_packets;
+	uint64_t ba = a->orig_bytes + a->resp_bytes, bb = b->orig_bytes + b->resp_bytes;
+
+	if (pa != pb)
+		return pa < pb ? -1 : 1;
+	if (ba != bb)
+		return ba < bb ? -1 : 1;
+	return 0;
+}
+
+/* Could a reader tell them apart? Times are left out: they are converted anew for each record, and move with the clock.
+ */
+static bool same_content(const struct ps_conn *a, const struct ps_conn *b)
+{
+	return compare_age(a, b) == 0 && a->state == b->state && a->verdict == b->verdict && a->rule_id == b->rule_id &&
+	       a->orig_dropped_packets == b->orig_dropped_packets &&
+	       a->resp_dropped_packets == b->resp_dropped_packets && a->orig_tcp_flags == b->orig_tcp_flags &&
+	       a->resp_tcp_flags == b->resp_tcp_flags && a->rtt_us == b->rtt_us &&
+	       a->rtt_handshake_us == b->rtt_handshake_us && a->flipped == b->flipped &&
+	       memcmp(a->history, b->history, sizeof(a->history)) == 0;
+}
+
+static int apply_known(struct ps_conn_table *t, struct entry *e, const struct ps_conn *c, bool end, uint64_t now)
+{
+	int age = compare_age(c, &e->conn);
+
+	e->pass = t->pass;
+	if (e->state == ENTRY_ENDED) {
+		if (!end || age <= 0)
+			return PS_CHANGE_NONE;
+		e->conn = *c;
+		return PS_CHANGE_UPDATE;
+	}
+	if (!end) {
+		if (age < 0 || same_content(c, &e->conn))
+			return PS_CHANGE_NONE;
+		e->conn = *c;
+		return PS_CHANGE_UPDATE;
+	}
+	if (age >= 0)
+		e->conn = *c;
+	else
+		e->conn.end_reason = c->end_reason;
+	entry_end(t, e, now);
+	t->totals.live--;
+	return PS_CHANGE_END;
+}
+
+int ps_conn_table_apply(struct ps_conn_table *t, const struct ps_conn *c, bool end, uint64_t now)
+{
+	uint32_t at;
+	struct entry *e;
+	int r;
+
+	if (!c->id)
+		return -EINVAL;
+	at = t->cells[cell_find(t, c->id)].entry;
+	if (at != NOTHING)
+		return apply_known(t, entry_at(t, at), c, end, now);
+	if (!end && t->totals.live >= t->limit) {
+		t->totals.refused++;
+		return -ENOSPC;
+	}
+	r = entry_add(t, c->id, &e);
+	if (r < 0)
+		return r;
+	e->conn = *c;
+	e->pass = t->pass;
+	e->state = ENTRY_LIVE;
+	if (end) {
+		entry_end(t, e, now);
+		return PS_CHANGE_END;
+	}
+	t->totals.live++;
+	return PS_CHANGE_NEW;
+}
+
+const struct ps_conn *ps_conn_table_find(const struct ps_conn_table *t, uint64_t id, bool *ret_ended)
+{
+	uint32_t at = t->cells[cell_find(t, id)].entry;
+	const struct entry *e;
+
+	if (at == NOTHING)
+		return NULL;
+	e = entry_at(t, at);
+	if (ret_ended)
+		*ret_ended = e->state == ENTRY_ENDED;
+	return &e->conn;
+}
+
+const struct ps_conn *ps_conn_table_next(const struct ps_conn_table *t, size_t *position, bool *ret_ended)
+{
+	while (*position < t->n_blocks * PS_CONN_BLOCK) {
+		const struct entry *e = entry_at(t, (uint32_t)(*position)++);
+
+		if (e->state == ENTRY_FREE)
+			continue;
+		*ret_ended = e->state == ENTRY_ENDED;
+		return &e->conn;
+	}
+	return NULL;
+}
+
+void ps_conn_table_forget(struct ps_conn_table *t, uint64_t now)
+{
+	while (t->oldest != NOTHING && entry_at(t, t->oldest)->ended_at + PS_ENDED_NS <= now)
+		forget_oldest(t);
+}
+
+void ps_conn_table_mark(struct ps_conn_table *t)
+{
+	t->pass++;
+}
+
+size_t ps_conn_table_end_unseen(struct ps_conn_table *t, uint8_t reason, uint64_t now, ps_conn_fn fn, void *arg)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < t->n_blocks * PS_CONN_BLOCK; i++) {
+		struct entry *e = entry_at(t, (uint32_t)i);
+
+		if (e->state != ENTRY_LIVE || e->pass == t->pass)
+			continue;
+		e->conn.end_reason = reason;
+		if (fn)
+			fn(arg, &e->conn);
+		t->totals.live--;
+		entry_end(t, e, now);
+		n++;
+	}
+	return n;
+}
+
+void ps_conn_table_totals(const struct ps_conn_table *t, struct ps_conn_totals *ret_totals)
+{
+	*ret_totals = t->totals;
+}

@@ -1,0 +1,60 @@
+/*
+ * The pinned kernel maps as the aggregator sees them: tables in memory that the kernel part writes at the same time,
+ * and two reads that cost a system call. kernel_maps.h opens the real ones; a test lays the same tables out in plain
+ * memory.
+ *
+ * Everything here may change under the reader's eyes: single words are read and written atomically, and a record is
+ * believed only as far as common/model/record.h says.
+ */
+#ifndef PS_AGG_KERNEL_H
+#define PS_AGG_KERNEL_H
+
+#include <stdint.h>
+
+#include "bpf/abi.h"
+#include "common/base/error.h"
+#include "common/model/schema.h"
+
+/* The mapped tables. Valid from a successful open until close. */
+struct ps_kernel_view {
+	struct ps_meta meta;
+	struct ps_bucket_tags *tags;   /* meta.buckets */
+	const struct ps_conn_hot *hot; /* meta.buckets * PS_BUCKET_SLOTS, as are cold and tcp */
+	const struct ps_conn_cold *cold;
+	const struct ps_conn_tcp *tcp;
+	struct ps_rule_set *rule_sets;   /* two */
+	struct ps_rule_slot *rule_slots; /* two times PS_RULE_SLOTS */
+	struct ps_rule_hits *rule_hits;  /* PS_RULES_MAX */
+	struct ps_runtime *runtime;
+	struct ps_ledger *ledger;
+};
+
+typedef void (*ps_kernel_icmp_fn)(void *arg, const struct ps_icmp_key *key, const struct ps_icmp_val *val);
+
+struct ps_kernel_ops {
+	/* Maps all tables. -ENOENT: the collector has not made them yet; other errors fill err. */
+	int (*open)(void *impl, struct ps_kernel_view *ret_view, struct ps_error *err);
+	void (*close)(void *impl);
+	/* ps_meta.created of the maps that are pinned NOW, which may be others than those that are open. -ENOENT: none.
+	 */
+	int (*created)(void *impl, uint64_t *ret_created);
+	/* ps_stats summed over all CPUs. */
+	int (*stats)(void *impl, struct ps_stats *ret_stats);
+	/* Name of a watched interface. The collector wrote it down: this program may live in another network namespace.
+	 * -ENOENT. */
+	int (*iface)(void *impl, uint32_t ifindex, char ret_name[static PS_NAME_SIZE]);
+	/* Calls fn for each entry of ps_icmp; one that comes or goes meanwhile may be missing. */
+	int (*icmp)(void *impl, ps_kernel_icmp_fn fn, void *arg);
+};
+
+struct ps_kernel {
+	const struct ps_kernel_ops *ops;
+	void *impl;
+};
+
+static inline uint32_t ps_kernel_slots(const struct ps_kernel_view *view)
+{
+	return view->meta.buckets * PS_BUCKET_SLOTS;
+}
+
+#endif

@@ -1,0 +1,312 @@
+#include "aggregator/kernel_maps.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "aggregator/limits.h"
+#include "common/base/cleanup.h"
+
+/* Mapped maps, in the order of `mapping`. */
+enum mapped {
+	MAPPED_TAGS,
+	MAPPED_HOT,
+	MAPPED_COLD,
+	MAPPED_TCP,
+	MAPPED_RULE_SETS,
+	MAPPED_RULE_SLOTS,
+	MAPPED_RULE_HITS,
+	MAPPED_RUNTIME,
+	MAPPED_LEDGER,
+	MAPPED_COUNT,
+};
+
+static const struct {
+	const char *name;
+	size_t value_size;
+	size_t entries; /* or PER_BUCKET, PER_SLOT */
+	int prot;
+	size_t member; /* of struct ps_kernel_view */
+} mapping[MAPPED_COUNT] = {
+#define PER_BUCKET 0
+#define PER_SLOT SIZE_MAX
+#define ROW(m, type, n, prot) \
+	{ \
+		"ps_" #m, sizeof(type), n, prot, offsetof(struct ps_kernel_view, m) \
+	}
+	[MAPPED_TAGS] = ROW(tags, struct ps_bucket_tags, PER_BUCKET, PROT_READ | PROT_WRITE),
+	[MAPPED_HOT] = ROW(hot, struct ps_conn_hot[PS_BUCKET_SLOTS], PER_BUCKET, PROT_READ),
+	[MAPPED_COLD] = ROW(cold, struct ps_conn_cold, PER_SLOT, PROT_READ),
+	[MAPPED_TCP] = ROW(tcp, struct ps_conn_tcp, PER_SLOT, PROT_READ),
+	[MAPPED_RULE_SETS] = ROW(rule_sets, struct ps_rule_set, 2, PROT_READ | PROT_WRITE),
+	[MAPPED_RULE_SLOTS] = ROW(rule_slots, struct ps_rule_slot, 2 * (size_t)PS_RULE_SLOTS, PROT_READ | PROT_WRITE),
+	[MAPPED_RULE_HITS] = ROW(rule_hits, struct ps_rule_hits, PS_RULES_MAX, PROT_READ | PROT_WRITE),
+	[MAPPED_RUNTIME] = ROW(runtime, struct ps_runtime, 1, PROT_READ | PROT_WRITE),
+	[MAPPED_LEDGER] = ROW(ledger, struct ps_ledger, 1, PROT_READ | PROT_WRITE),
+#undef ROW
+};
+
+struct ps_kernel_maps {
+	char dir[PATH_MAX - 64];
+	void *memory[MAPPED_COUNT];
+	size_t length[MAPPED_COUNT];
+	int stats_fd;
+	int icmp_fd;
+	int ifaces_fd;
+	unsigned cpus;
+	struct ps_stats *per_cpu; /* cpus of them */
+};
+
+int ps_kernel_maps_new(const char *pin_root, struct ps_kernel_maps **ret_maps)
+{
+	_cleanup_free_ struct ps_kernel_maps *maps = calloc(1, sizeof(*maps));
+	int n;
+
+	if (!maps)
+		return -ENOMEM;
+	n = snprintf(maps->dir, sizeof(maps->dir), "%s/maps/v%u", pin_root, PS_ABI_VERSION);
+	if (n < 0 || (size_t)n >= sizeof(maps->dir))
+		return -ENAMETOOLONG;
+	maps->stats_fd = -1;
+	maps->icmp_fd = -1;
+	maps->ifaces_fd = -1;
+	*ret_maps = PS_TAKE(maps);
+	return 0;
+}
+
+static void maps_close(void *impl)
+{
+	struct ps_kernel_maps *maps = impl;
+
+	for (int i = 0; i < MAPPED_COUNT; i++) {
+		if (maps->memory[i])
+			(void)munmap(maps->memory[i], maps->length[i]);
+		maps->memory[i] = NULL;
+	}
+	ps_closep(&maps->stats_fd);
+	ps_closep(&maps->icmp_fd);
+	ps_closep(&maps->ifaces_fd);
+	ps_freep(&maps->per_cpu);
+}
+
+void ps_kernel_maps_free(struct ps_kernel_maps **maps)
+{
+	if (!*maps)
+		return;
+	maps_close(*maps);
+	free(*maps);
+	*maps = NULL;
+}
+
+/* Opens a pin and checks that the map has the layout that this program was built for. */
+static int pin_open(const struct ps_kernel_maps *maps, const char *name, size_t value_size, size_t entries, int *ret_fd,
+	struct ps_error *err)
+{
+	char path[PATH_MAX];
+	struct bpf_map_info info = {0};
+	__u32 len = sizeof(info);
+	_cleanup_close_ int fd = -1;
+	int r;
+
+	(void)snprintf(path, sizeof(path), "%s/%s", maps->dir, name);
+	fd = bpf_obj_get(path);
+	if (fd < 0) {
+		r = -errno;
+		if (r == -ENOENT)
+			return ps_error_set(
+				err, r, 503, "no_kernel_maps", "", "%s is not there: start the collector", path);
+		return ps_error_set(err, r, 503, "kernel_maps", "",
+			"cannot open %s: %s; the pins must be readable and writable for this user", path, strerror(-r));
+	}
+	if (bpf_obj_get_info_by_fd(fd, &info, &len) < 0)
+		return ps_error_set(
+			err, -errno, 503, "kernel_maps", "", "cannot inspect %s: %s", path, strerror(errno));
+	if (info.value_size != value_size || (entries && info.max_entries < entries))
+		return ps_error_set(err, -EPROTO, 503, "kernel_maps", "",
+			"%s has values of %u bytes, %u of them, where %zu and %zu were expected: another version made "
+			"it; "
+			"run \"packetscope detach\" and start again",
+			path, info.value_size, info.max_entries, value_size, entries);
+	*ret_fd = PS_TAKE_FD(fd);
+	return 0;
+}
+
+static int meta_read(const struct ps_kernel_maps *maps, struct ps_meta *ret_meta, struct ps_error *err)
+{
+	_cleanup_close_ int fd = -1;
+	struct ps_meta meta;
+	__u32 zero = 0;
+	int r;
+
+	r = pin_open(maps, "ps_meta", sizeof(meta), 1, &fd, err);
+	if (r < 0)
+		return r;
+	if (bpf_map_lookup_elem(fd, &zero, &meta) < 0)
+		return ps_error_set(err, -errno, 503, "kernel_maps", "", "cannot read ps_meta: %s", strerror(errno));
+	/* Maps that are being made: created is written last. */
+	if (!meta.created)
+		return ps_error_set(err, -ENOENT, 503, "no_kernel_maps", "", "the collector is still making the maps");
+	if (meta.abi != PS_ABI_VERSION || !meta.buckets || meta.buckets > PS_CONNECTIONS_MAX)
+		return ps_error_set(err, -EPROTO, 503, "kernel_maps", "",
+			"ps_meta speaks of layout %u with %u buckets; this program knows layout %u", meta.abi,
+			meta.buckets, PS_ABI_VERSION);
+	*ret_meta = meta;
+	return 0;
+}
+
+static int map_one(struct ps_kernel_maps *maps, enum mapped m, struct ps_kernel_view *view, struct ps_error *err)
+{
+	_cleanup_close_ int fd = -1;
+	size_t entries = mapping[m].entries;
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	size_t stride = (mapping[m].value_size + 7) / 8 * 8; /* arrays lay their values out in steps of eight bytes */
+	void *memory;
+	int r;
+
+	if (entries == PER_BUCKET)
+		entries = view->meta.buckets;
+	else if (entries == PER_SLOT)
+		entries = ps_kernel_slots(view);
+	r = pin_open(maps, mapping[m].name, mapping[m].value_size, entries, &fd, err);
+	if (r < 0)
+		return r;
+	maps->length[m] = (entries * stride + page - 1) / page * page;
+	memory = mmap(NULL, maps->length[m], mapping[m].prot, MAP_SHARED, fd, 0);
+	if (memory == MAP_FAILED)
+		return ps_error_set(
+			err, -errno, 503, "kernel_maps", "", "cannot map %s: %s", mapping[m].name, strerror(errno));
+	maps->memory[m] = memory;
+	memcpy((char *)view + mapping[m].member, &memory, sizeof(memory));
+	return 0;
+}
+
+static int open_all(struct ps_kernel_maps *maps, struct ps_kernel_view *view, struct ps_error *err)
+{
+	int cpus = libbpf_num_possible_cpus();
+	int r;
+
+	if (cpus <= 0)
+		return ps_error_set(err, cpus ? cpus : -EINVAL, 500, "cpus", "", "cannot tell the number of CPUs");
+	maps->cpus = (unsigned)cpus;
+	maps->per_cpu = calloc(maps->cpus, sizeof(*maps->per_cpu));
+	if (!maps->per_cpu)
+		return -ENOMEM;
+	r = meta_read(maps, &view->meta, err);
+	for (int m = 0; r >= 0 && m < MAPPED_COUNT; m++)
+		r = map_one(maps, (enum mapped)m, view, err);
+	if (r >= 0)
+		r = pin_open(maps, "ps_stats", sizeof(struct ps_stats), 1, &maps->stats_fd, err);
+	if (r >= 0)
+		r = pin_open(maps, "ps_icmp", sizeof(struct ps_icmp_val), 1, &maps->icmp_fd, err);
+	if (r >= 0)
+		r = pin_open(maps, "ps_ifaces", sizeof(struct ps_iface), 1, &maps->ifaces_fd, err);
+	return r;
+}
+
+static int maps_open(void *impl, struct ps_kernel_view *ret_view, struct ps_error *err)
+{
+	struct ps_kernel_maps *maps = impl;
+	struct ps_kernel_view view = {0};
+	int r;
+
+	r = open_all(maps, &view, err);
+	if (r < 0) {
+		maps_close(maps);
+		return r;
+	}
+	*ret_view = view;
+	return 0;
+}
+
+static int maps_created(void *impl, uint64_t *ret_created)
+{
+	struct ps_meta meta;
+	int r = meta_read(impl, &meta, NULL);
+
+	if (r < 0)
+		return r;
+	*ret_created = meta.created;
+	return 0;
+}
+
+static int maps_stats(void *impl, struct ps_stats *ret_stats)
+{
+	struct ps_kernel_maps *maps = impl;
+	struct ps_stats sum = {0};
+	uint64_t *to = (uint64_t *)&sum;
+	__u32 zero = 0;
+
+	_Static_assert(sizeof(struct ps_stats) % 8 == 0, "nothing but 64-bit counters");
+	if (bpf_map_lookup_elem(maps->stats_fd, &zero, maps->per_cpu) < 0)
+		return -errno;
+	for (unsigned cpu = 0; cpu < maps->cpus; cpu++) {
+		const uint64_t *from = (const uint64_t *)&maps->per_cpu[cpu];
+
+		for (size_t i = 0; i < sizeof(sum) / sizeof(*to); i++)
+			to[i] += from[i];
+	}
+	*ret_stats = sum;
+	return 0;
+}
+
+static int maps_iface(void *impl, uint32_t ifindex, char ret_name[static PS_NAME_SIZE])
+{
+	struct ps_kernel_maps *maps = impl;
+	struct ps_iface iface;
+
+	if (bpf_map_lookup_elem(maps->ifaces_fd, &ifindex, &iface) < 0)
+		return -errno;
+	_Static_assert(sizeof(iface.name) == PS_NAME_SIZE, "one name");
+	if (!iface.name[0] || !memchr(iface.name, 0, sizeof(iface.name)))
+		return -ENOENT;
+	memcpy(ret_name, iface.name, sizeof(iface.name));
+	return 0;
+}
+
+static int maps_icmp(void *impl, ps_kernel_icmp_fn fn, void *arg)
+{
+	struct ps_kernel_maps *maps = impl;
+	_cleanup_free_ struct ps_icmp_key *keys = calloc(PS_ICMP_BATCH, sizeof(*keys));
+	_cleanup_free_ struct ps_icmp_val *vals = calloc(PS_ICMP_BATCH, sizeof(*vals));
+	struct ps_icmp_key position = {
+		0}; /* the kernel keeps its place here: the size of a key is more than it needs */
+	bool first = true;
+
+	if (!keys || !vals)
+		return -ENOMEM;
+	/* Bounded: the kernel goes through the hash once, but entries may come while it does. */
+	for (unsigned round = 0; round <= 2 * PS_ICMP_ENTRIES / PS_ICMP_BATCH; round++) {
+		__u32 n = PS_ICMP_BATCH;
+		int r = bpf_map_lookup_batch(maps->icmp_fd, first ? NULL : &position, &position, keys, vals, &n, NULL);
+
+		if (r < 0 && errno != ENOENT)
+			return -errno;
+		for (__u32 i = 0; i < n && i < PS_ICMP_BATCH; i++)
+			fn(arg, &keys[i], &vals[i]);
+		if (r < 0)
+			return 0;
+		first = false;
+	}
+	return 0;
+}
+
+static const struct ps_kernel_ops maps_ops = {
+	.open = maps_open,
+	.close = maps_close,
+	.created = maps_created,
+	.stats = maps_stats,
+	.iface = maps_iface,
+	.icmp = maps_icmp,
+};
+
+struct ps_kernel ps_kernel_maps_ops(struct ps_kernel_maps *maps)
+{
+	return (struct ps_kernel){.ops = &maps_ops, .impl = maps};
+}

@@ -1,0 +1,54 @@
+/*
+ * Sizes and limits of the aggregator alone, each with its reason.
+ */
+#ifndef PS_AGG_LIMITS_H
+#define PS_AGG_LIMITS_H
+
+/* Entries of the kernel's ICMP map a system call: a bucket of the hash must fit, and 256 KiB are no burden. */
+#define PS_ICMP_BATCH 1024u
+
+/* The sweep: expiry, and the last packets of connections that fell silent. */
+#define PS_SWEEP_NS 1000000000ull
+
+/* A list is answered from tables that are at most this old: people can't see less, and a loop of requests stays cheap.
+ */
+#define PS_FRESH_NS 200000000ull
+
+/*
+ * A connection whose last packet is younger than this is looked at again: its TCP line may have been written after the
+ * hot line was read. The kernel's coarse clock steps by up to 10 ms.
+ */
+#define PS_SETTLE_NS 50000000ull
+
+/* Tries to change one tag byte of a word that others change at the same time. */
+#define PS_SWEEP_CAS_TRIES 16
+
+/* Between a new rule set and the reuse of the old one: no program invocation takes a thousandth of it. */
+#define PS_RULE_GRACE_NS 2000000ull
+
+/* Layouts tried for a rule set that does not fit its slots at first. */
+#define PS_RULE_LAYOUTS 16
+
+/* Records of the table are made in blocks of this many, so that an idle installation stays small. */
+#define PS_CONN_BLOCK 256u
+
+/* Records decoded before they are applied: enough to hide the memory's latency, small enough for the stack. */
+#define PS_FEED_BATCH 32u
+
+/* Messages taken from the feed before requests and timers get their turn. */
+#define PS_FEED_BURST 64
+
+/* Connections in the snapshot that is published, and how often. */
+#define PS_SNAPSHOT_RECORDS 1000u
+#define PS_SNAPSHOT_NS 5000000000ull
+
+/* Warnings kept for `status`: more of them say nothing new. */
+#define PS_WARNINGS_MAX 8
+
+/* Bytes of a free-text search. */
+#define PS_QUERY_TEXT_MAX 128
+
+/* Bytes of rules.json that are read: PS_VALUE_BYTES_MAX of common/limits.h is the parser's own limit. */
+#define PS_RULES_FILE_MAX (8u << 20)
+
+#endif

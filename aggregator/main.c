@@ -1,0 +1,293 @@
+/*
+ * packetscope-aggregator: options, sockets, and one event loop around aggregator.h.
+ */
+#include <errno.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "aggregator/aggregator.h"
+#include "aggregator/control.h"
+#include "aggregator/kernel_maps.h"
+#include "aggregator/limits.h"
+#include "common/base/buf.h"
+#include "common/base/cleanup.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/options.h"
+#include "common/bus/bus.h"
+#include "common/bus/loop.h"
+
+struct settings {
+	const char *run_dir;
+	const char *pin_root;
+	const char *state_dir;
+	const char *log_level;
+	const char *feed, *state, *control; /* endpoints; "" = under the run directory */
+	bool version;
+	struct ps_timeouts timeouts;
+};
+
+static const struct ps_option options[] = {
+	PS_OPT_STR("run-dir", 0, struct settings, run_dir, "/run/packetscope", "DIR", "directory of the sockets"),
+	PS_OPT_STR("pin-root", 0, struct settings, pin_root, "/sys/fs/bpf/packetscope", "DIR",
+		"directory of the pinned kernel maps"),
+	PS_OPT_STR("state-dir", 0, struct settings, state_dir, "/var/lib/packetscope", "DIR",
+		"directory of the rules and their audit"),
+	PS_OPT_STR("log-level", 0, struct settings, log_level, "info", "LEVEL", "error, warn, info or debug"),
+	PS_OPT_STR("feed", 0, struct settings, feed, "", "ENDPOINT", "where the collector's feed is"),
+	PS_OPT_STR("state", 0, struct settings, state, "", "ENDPOINT", "where to publish"),
+	PS_OPT_STR("control", 0, struct settings, control, "", "ENDPOINT", "where to answer requests"),
+	PS_OPT_BOOL("version", 0, struct settings, version, "print the version and exit"),
+#define PS_TIMEOUT(name, option, fallback, help) \
+	PS_OPT_SECONDS(option, 0, struct settings, timeouts.name, fallback, 1, 0, help),
+#include "aggregator/timeout.def"
+	PS_OPT_END,
+};
+
+struct program {
+	struct ps_aggregator *agg;
+	struct ps_publisher *state;
+	struct ps_subscriber *feed;
+	struct ps_responder *control;
+	struct ps_loop *loop;
+	bool attached;    /* as last logged */
+	char reason[256]; /* as last logged */
+	size_t warnings;  /* of the rule store, logged so far */
+};
+
+static struct ps_agg_time time_now(void)
+{
+	return (struct ps_agg_time){.boot = ps_clock_boot(), .wall_offset = ps_clock_wall_offset()};
+}
+
+/* --- what the aggregator tells ---------------------------------------------------------------------- */
+
+static void publish_conn(void *arg, enum ps_topic topic, const struct ps_conn *c, uint64_t now)
+{
+	struct program *p = arg;
+
+	(void)ps_publisher_record(p->state, topic, c, now);
+}
+
+static void publish_map(void *arg, enum ps_topic topic, const struct ps_value *v)
+{
+	struct program *p = arg;
+
+	(void)ps_publisher_map(p->state, topic, v);
+}
+
+/* --- events of the loop ----------------------------------------------------------------------------- */
+
+static void log_changes(struct program *p)
+{
+	const struct ps_value *warnings = ps_rule_store_warnings(p->agg->rules);
+	size_t n = ps_value_count(warnings);
+
+	if (p->agg->attached != p->attached) {
+		p->attached = p->agg->attached;
+		if (p->attached)
+			ps_log(PS_LOG_INFO, "kernel maps opened", "slots=%u generation=%u",
+				ps_kernel_slots(&p->agg->view), ps_rule_store_generation(p->agg->rules));
+		else
+			ps_log(PS_LOG_WARN, "kernel maps are gone", NULL);
+	}
+	if (strcmp(p->reason, p->agg->kernel_reason) != 0) {
+		memcpy(p->reason, p->agg->kernel_reason, sizeof(p->reason));
+		if (p->reason[0])
+			ps_log(p->attached ? PS_LOG_ERROR : PS_LOG_WARN,
+				p->attached ? "the kernel part is not as it should be" : "waiting for the kernel part",
+				"reason=\"%s\"", p->reason);
+	}
+	/* The list keeps the last few: when it is shorter than what was logged, it was cut. */
+	for (size_t i = PS_MIN(p->warnings, n); i < n; i++)
+		ps_log(PS_LOG_WARN, "rules", "reason=\"%s\"", ps_value_as_string(ps_value_at(warnings, i), ""));
+	p->warnings = n;
+}
+
+static int on_tick(void *arg)
+{
+	struct program *p = arg;
+	const struct ps_agg_time now = time_now();
+
+	p->agg->feed_malformed = ps_subscriber_malformed(p->feed);
+	ps_aggregator_tick(p->agg, &now);
+	(void)ps_publisher_flush(p->state, now.boot, true);
+	log_changes(p);
+	return 0;
+}
+
+static int on_feed(void *arg)
+{
+	struct program *p = arg;
+	const struct ps_agg_time now = time_now();
+
+	for (int i = 0; i < PS_FEED_BURST; i++) {
+		_cleanup_(ps_message_free) struct ps_message m = {0};
+		int r = ps_subscriber_next(p->feed, &m);
+
+		if (r == 0)
+			break;
+		if (r < 0 || ps_aggregator_message(p->agg, &m, &now) < 0)
+			ps_log(PS_LOG_DEBUG, "a message of the feed breaks the format", NULL);
+	}
+	return 0;
+}
+
+static int on_request(void *arg)
+{
+	struct program *p = arg;
+	_cleanup_(ps_request_free) struct ps_request req = {0};
+	_cleanup_(ps_answer_free) struct ps_answer answer = {0};
+	const struct ps_agg_time now = time_now();
+	const uint8_t *payload = NULL;
+	size_t len = 0;
+
+	if (ps_responder_next(p->control, &req) <= 0)
+		return 0;
+	ps_control_answer(p->agg, p->state, &req, &now, &answer);
+	if (answer.status < 400 && answer.has_records)
+		ps_batch_payload(&answer.records, &payload, &len);
+	(void)ps_responder_reply(p->control, &req, answer.status, answer.body, payload, len, &answer.error);
+	(void)ps_publisher_flush(p->state, now.boot, true);
+	if (answer.status >= 500)
+		ps_log_failure("request failed", -EIO, &answer.error);
+	return 0;
+}
+
+/* --- start ------------------------------------------------------------------------------------------ */
+
+static void take_endpoint(char to[static 128], const char *given)
+{
+	size_t len = strlen(given);
+
+	if (len && len < 128)
+		memcpy(to, given, len + 1);
+}
+
+static int open_sockets(struct program *p, struct ps_bus *bus, const struct settings *s, struct ps_error *err)
+{
+	struct ps_endpoints ep;
+	int r = ps_endpoints_default(s->run_dir, &ep);
+
+	if (r < 0)
+		return ps_error_set(err, r, 400, "bad_value", "run-dir", "the name is too long");
+	take_endpoint(ep.feed, s->feed);
+	take_endpoint(ep.state, s->state);
+	take_endpoint(ep.control, s->control);
+	if (mkdir(s->run_dir, 0750) < 0 && errno != EEXIST)
+		return ps_error_set(
+			err, -errno, 500, "run_dir", "run-dir", "cannot make %s: %s", s->run_dir, strerror(errno));
+	r = ps_publisher_new(bus, ep.state, false, &p->state, err);
+	if (r >= 0)
+		r = ps_responder_new(bus, ep.control, &p->control, err);
+	if (r >= 0)
+		r = ps_subscriber_new(bus, ep.feed, PS_FEED_TOPICS, &p->feed, err);
+	return r;
+}
+
+static int open_loop(struct program *p)
+{
+	int r = ps_loop_add_subscriber(p->loop, p->feed, on_feed, p);
+
+	if (r >= 0)
+		r = ps_loop_add_responder(p->loop, p->control, on_request, p);
+	if (r >= 0)
+		r = ps_loop_add_timer(p->loop, PS_SWEEP_NS, on_tick, p, NULL);
+	return r;
+}
+
+static void program_free(struct program *p)
+{
+	ps_loop_free(&p->loop);
+	ps_subscriber_free(&p->feed);
+	ps_responder_free(&p->control);
+	if (p->state)
+		(void)ps_publisher_flush(p->state, ps_clock_boot(), true);
+	ps_publisher_free(&p->state);
+	ps_aggregator_free(&p->agg);
+}
+
+static int run(const struct settings *s, struct ps_error *err)
+{
+	_cleanup_(ps_kernel_maps_free) struct ps_kernel_maps *maps = NULL;
+	_cleanup_(ps_bus_free) struct ps_bus *bus = NULL;
+	_cleanup_(program_free) struct program p = {0};
+	const struct ps_agg_time now = time_now();
+	struct ps_agg_config config = {
+		.state_dir = s->state_dir,
+		.timeouts = s->timeouts,
+		.listener = {.conn = publish_conn, .map = publish_map, .arg = &p},
+	};
+	int r;
+
+	r = ps_kernel_maps_new(s->pin_root, &maps);
+	if (r < 0)
+		return ps_error_set(err, r, 400, "bad_value", "pin-root", "%s", strerror(-r));
+	config.kernel = ps_kernel_maps_ops(maps);
+	r = ps_aggregator_new(&config, &now, &p.agg);
+	if (r >= 0)
+		r = ps_loop_new(&p.loop);
+	if (r >= 0)
+		r = ps_loop_handle_signals(p.loop, NULL, NULL);
+	if (r >= 0)
+		r = ps_bus_new(&bus);
+	if (r >= 0)
+		r = open_sockets(&p, bus, s, err);
+	if (r >= 0)
+		r = open_loop(&p);
+	if (r < 0)
+		return r;
+	(void)on_tick(&p);
+	ps_log(PS_LOG_INFO, "ready", "kernel=\"%s\"", p.attached ? "ok" : "waiting");
+	return ps_loop_run(p.loop);
+}
+
+static int help(void)
+{
+	_cleanup_(ps_buf_free) struct ps_buf text = PS_BUF_INIT;
+
+	ps_options_help(options, &text);
+	(void)printf("packetscope-aggregator [OPTION…]\n\n"
+		     "Keeps the tables of connections and ICMP traffic, owns the filter rules, answers requests.\n\n%s",
+		ps_buf_str(&text) ? ps_buf_str(&text) : "");
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct settings s = {0};
+	struct ps_error err = {0};
+	enum ps_log_level level;
+	int r;
+
+	ps_log_setup("aggregator", PS_LOG_INFO);
+	r = ps_options_parse(options, "aggregator", "/etc/packetscope/packetscope.conf", &argc, argv, &s, &err);
+	if (r == -ECANCELED)
+		return help();
+	if (r >= 0 && argc > 1)
+		r = ps_error_set(
+			&err, -EINVAL, 400, "bad_value", argv[1], "this program takes no arguments; see --help");
+	if (r >= 0 && ps_log_level_parse(s.log_level, &level) < 0)
+		r = ps_error_set(&err, -EINVAL, 400, "bad_value", "log-level", "error, warn, info or debug");
+	if (r < 0) {
+		ps_log_failure("cannot start", r, &err);
+		return 2;
+	}
+	if (s.version) {
+		(void)printf("packetscope-aggregator %s\n", PS_VERSION);
+		return 0;
+	}
+	ps_log_setup("aggregator", level);
+	/* Rule images are large and short-lived: give them back, whatever was freed before. */
+	(void)mallopt(M_MMAP_THRESHOLD, 128 * 1024);
+	r = run(&s, &err);
+	if (r < 0) {
+		ps_log_failure("cannot go on", r, &err);
+		return 1;
+	}
+	ps_log(PS_LOG_INFO, "stopped", NULL);
+	return 0;
+}

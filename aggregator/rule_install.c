@@ -1,0 +1,69 @@
+#include "aggregator/rule_install.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#include "aggregator/limits.h"
+
+static uint32_t active_half(const struct ps_kernel_view *view)
+{
+	return __atomic_load_n(&view->runtime->active_set, __ATOMIC_ACQUIRE) & 1;
+}
+
+bool ps_rule_install_current(const struct ps_kernel_view *view, const struct ps_rule_image *image)
+{
+	uint32_t half = active_half(view);
+	const struct ps_rule_set *set = &view->rule_sets[half];
+
+	return set->generation != 0 && set->tuples == image->set.tuples &&
+	       memcmp(set->tcp_flags_hit, image->set.tcp_flags_hit, sizeof(set->tcp_flags_hit)) == 0 &&
+	       memcmp(set->tuple, image->set.tuple, sizeof(set->tuple)) == 0 &&
+	       memcmp(&view->rule_slots[(size_t)half * PS_RULE_SLOTS], image->slots, sizeof(image->slots)) == 0;
+}
+
+static void wait_for_readers(void)
+{
+	struct timespec left = {.tv_nsec = PS_RULE_GRACE_NS};
+
+	while (nanosleep(&left, &left) < 0 && errno == EINTR)
+		;
+}
+
+uint32_t ps_rule_install(const struct ps_kernel_view *view, const struct ps_rule_image *image)
+{
+	uint32_t half = !active_half(view);
+	struct ps_rule_set *set = &view->rule_sets[half];
+	uint32_t generation = view->rule_sets[!half].generation + 1;
+
+	if (generation == 0)
+		generation = 1;
+	memcpy(&view->rule_slots[(size_t)half * PS_RULE_SLOTS], image->slots, sizeof(image->slots));
+	memcpy(set, &image->set, sizeof(*set));
+	set->generation = generation;
+	__atomic_store_n(&view->runtime->active_set, half, __ATOMIC_RELEASE);
+	wait_for_readers();
+	return generation;
+}
+
+uint32_t ps_rule_install_generation(const struct ps_kernel_view *view)
+{
+	return view->rule_sets[active_half(view)].generation;
+}
+
+struct ps_rule_hits ps_rule_install_hits(const struct ps_kernel_view *view, uint32_t id)
+{
+	const struct ps_rule_hits *h = &view->rule_hits[id];
+
+	return (struct ps_rule_hits){
+		.packets = __atomic_load_n(&h->packets, __ATOMIC_RELAXED),
+		.bytes = __atomic_load_n(&h->bytes, __ATOMIC_RELAXED),
+		.first_hit = __atomic_load_n(&h->first_hit, __ATOMIC_RELAXED),
+		.last_hit = __atomic_load_n(&h->last_hit, __ATOMIC_RELAXED),
+	};
+}
+
+void ps_rule_install_clear_hits(const struct ps_kernel_view *view, uint32_t id)
+{
+	memset(&view->rule_hits[id], 0, sizeof(view->rule_hits[id]));
+}
