@@ -1,0 +1,165 @@
+#include "cli/assign.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/buf.h"
+#include "common/base/cleanup.h"
+
+enum kind {
+	ID,
+	TYPE,
+	PROTO,
+	ADDR,
+	PORT,
+	FLAGS,
+	ICMP,
+	INNER_PROTO,
+	DIRECTION,
+	ACTION,
+	MODE,
+	BOOL,
+	PRIORITY,
+	TEXT,
+	SOURCE,
+};
+
+static const struct {
+	const char *name;
+	enum kind kind;
+} fields[] = {
+#define PS_RULE(name, kind, applies, doc) {#name, kind},
+#include "common/model/rule.def"
+};
+
+/* Number of single edits between two short words, at most `limit`. */
+static size_t distance(const char *a, const char *b, size_t limit)
+{
+	size_t row[40], n = strlen(b);
+
+	if (n >= PS_ARRAY_SIZE(row))
+		return limit;
+	for (size_t j = 0; j <= n; j++)
+		row[j] = j;
+	for (size_t i = 0; a[i]; i++) {
+		size_t diagonal = row[0];
+
+		row[0] = i + 1;
+		for (size_t j = 0; j < n; j++) {
+			size_t changed = diagonal + (a[i] != b[j]);
+
+			diagonal = row[j + 1];
+			row[j + 1] = PS_MIN(changed, PS_MIN(row[j], row[j + 1]) + 1);
+		}
+	}
+	return PS_MIN(row[n], limit);
+}
+
+static int unknown_field(const char *name, struct ps_error *err)
+{
+	_cleanup_(ps_buf_free) struct ps_buf known = PS_BUF_INIT;
+	const char *near = NULL;
+	size_t best = 3;
+
+	for (size_t i = 0; i < PS_ARRAY_SIZE(fields); i++) {
+		size_t d = distance(name, fields[i].name, best);
+
+		if (d < best) {
+			best = d;
+			near = fields[i].name;
+		}
+		ps_buf_addf(&known, "%s%s", i ? " " : "", fields[i].name);
+	}
+	if (near)
+		return ps_error_set(
+			err, -EINVAL, 400, "unknown_field", name, "there is no such field; did you mean %s?", near);
+	return ps_error_set(err, -EINVAL, 400, "unknown_field", name, "there is no such field; fields are: %s",
+		ps_buf_str(&known) ? ps_buf_str(&known) : "");
+}
+
+/* Decimal or 0x…, the whole text. */
+static struct ps_value *number_or_text(const char *text)
+{
+	char *end;
+	long long n;
+
+	errno = 0;
+	n = strtoll(text, &end, 0);
+	if (*text && !*end && errno == 0)
+		return ps_value_int(n);
+	return ps_value_string(text);
+}
+
+static int parse_bool(const char *text, bool *ret_b)
+{
+	static const char *const yes[] = {"true", "yes", "on", "1"}, *const no[] = {"false", "no", "off", "0"};
+
+	for (size_t i = 0; i < PS_ARRAY_SIZE(yes); i++) {
+		if (strcmp(text, yes[i]) == 0 || strcmp(text, no[i]) == 0) {
+			*ret_b = strcmp(text, yes[i]) == 0;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+int ps_assign(struct ps_value *body, const char *word, struct ps_error *err)
+{
+	const char *equals = strchr(word, '=');
+	struct ps_value *value;
+	char name[64];
+	size_t i;
+	bool b;
+
+	if (!equals || equals == word)
+		return ps_error_set(
+			err, -EINVAL, 400, "bad_value", word, "write fields as name=value, for example dst_port=23");
+	(void)snprintf(name, sizeof(name), "%.*s", (int)(equals - word), word);
+	for (i = 0; i < PS_ARRAY_SIZE(fields) && strcmp(fields[i].name, name) != 0; i++)
+		;
+	if (i == PS_ARRAY_SIZE(fields))
+		return unknown_field(name, err);
+	if (ps_value_get(body, name))
+		return ps_error_set(err, -EINVAL, 400, "bad_value", name, "is given twice");
+
+	switch (fields[i].kind) {
+	case BOOL:
+		if (parse_bool(equals + 1, &b) < 0)
+			return ps_error_set(err, -EINVAL, 400, "bad_value", name, "must be true or false");
+		value = ps_value_bool(b);
+		break;
+	case ID:
+	case PROTO:
+	case PORT:
+	case FLAGS:
+	case ICMP:
+	case INNER_PROTO:
+	case PRIORITY:
+		value = number_or_text(equals + 1);
+		break;
+	default:
+		value = ps_value_string(equals + 1);
+		break;
+	}
+	if (ps_value_set(body, name, value) < 0)
+		return ps_error_set(err, -ENOMEM, 500, "no_memory", "", "out of memory");
+	return 0;
+}
+
+int ps_assign_all(int n, char *const *words, struct ps_value **ret_body, struct ps_error *err)
+{
+	_cleanup_(ps_value_free) struct ps_value *body = ps_value_map();
+	int r;
+
+	if (!body)
+		return ps_error_set(err, -ENOMEM, 500, "no_memory", "", "out of memory");
+	for (int i = 0; i < n; i++) {
+		r = ps_assign(body, words[i], err);
+		if (r < 0)
+			return r;
+	}
+	*ret_body = PS_TAKE(body);
+	return 0;
+}

@@ -1,0 +1,254 @@
+#include "cli/client.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "cli/limits.h"
+#include "common/base/cleanup.h"
+
+struct ps_client {
+	CURL *curl;
+	struct curl_slist *headers;
+	char base[PS_CLIENT_BASE_SIZE];
+	long timeout_ms;
+	const atomic_int *cancel;
+};
+
+/* The host that reaches a listener on "every address" from here. */
+static const char *reachable_host(const char *host)
+{
+	if (*host == '\0' || strcmp(host, "0.0.0.0") == 0 || strcmp(host, "*") == 0)
+		return "127.0.0.1";
+	return strcmp(host, "[::]") == 0 ? "[::1]" : host;
+}
+
+int ps_client_address(const char *address, char ret_base[static PS_CLIENT_BASE_SIZE])
+{
+	char host[PS_CLIENT_BASE_SIZE], *colon;
+	const char *port = "8080";
+	int n;
+
+	if (strncmp(address, "http://", 7) == 0 || strncmp(address, "https://", 8) == 0) {
+		n = snprintf(host, sizeof(host), "%s", address);
+		if (n >= (int)sizeof(host))
+			return -ENAMETOOLONG;
+		while (n > 0 && host[n - 1] == '/')
+			host[--n] = '\0';
+		memcpy(ret_base, host, (size_t)n + 1);
+		return 0;
+	}
+	if (!*address || strpbrk(address, " /?#@"))
+		return -EINVAL;
+	if (snprintf(host, sizeof(host), "%s", address) >= (int)sizeof(host))
+		return -ENAMETOOLONG;
+	colon = strrchr(host, ':');
+	if (colon && !strchr(colon, ']')) {
+		*colon = '\0';
+		port = colon + 1;
+	} else if (strspn(host, "0123456789") == strlen(host)) {
+		port = address;
+		host[0] = '\0';
+	}
+	if (!*port || strspn(port, "0123456789") != strlen(port) || strlen(port) > 5 || atoi(port) > 65535 ||
+		atoi(port) == 0)
+		return -EINVAL;
+	n = snprintf(ret_base, PS_CLIENT_BASE_SIZE, "http://%s:%s", reachable_host(host), port);
+	return n < PS_CLIENT_BASE_SIZE ? 0 : -ENAMETOOLONG;
+}
+
+static size_t on_body(char *data, size_t size, size_t n, void *arg)
+{
+	struct ps_buf *body = arg;
+
+	ps_buf_add(body, data, size * n);
+	return body->error ? 0 : size * n;
+}
+
+/* <…?…cursor=TEXT…>; rel="next" (RFC 8288): one link a header, or several by commas. */
+static void take_link(const char *line, struct ps_client_reply *reply)
+{
+	const char *rel = strstr(line, "rel=\"next\"");
+	const char *open = NULL, *cursor;
+	size_t len;
+
+	for (const char *p = line; rel && p < rel; p++) {
+		if (*p == '<')
+			open = p;
+	}
+	cursor = open ? strstr(open, "cursor=") : NULL;
+	if (!cursor || cursor > rel)
+		return;
+	cursor += strlen("cursor=");
+	len = strcspn(cursor, "&>");
+	if (len < sizeof(reply->next_cursor))
+		(void)snprintf(reply->next_cursor, sizeof(reply->next_cursor), "%.*s", (int)len, cursor);
+}
+
+static size_t on_header(char *data, size_t size, size_t n, void *arg)
+{
+	struct ps_client_reply *reply = arg;
+	char line[1024];
+
+	if (size * n < sizeof(line)) {
+		memcpy(line, data, size * n);
+		line[size * n] = '\0';
+		if (strncasecmp(line, "X-Total-Count:", 14) == 0)
+			reply->total = strtoull(line + 14, NULL, 10);
+		else if (strncasecmp(line, "Link:", 5) == 0)
+			take_link(line, reply);
+	}
+	return size * n;
+}
+
+static int on_progress(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
+{
+	const struct ps_client *client = arg;
+
+	(void)a, (void)b, (void)c, (void)d;
+	return client->cancel && *client->cancel;
+}
+
+int ps_client_new(const char *address, struct ps_client **ret_client, struct ps_error *err)
+{
+	_cleanup_(ps_client_free) struct ps_client *client = calloc(1, sizeof(*client));
+	int r;
+
+	if (!client || curl_global_init(CURL_GLOBAL_DEFAULT) != 0)
+		return ps_error_set(err, -ENOMEM, 500, "no_memory", "", "out of memory");
+	r = ps_client_address(address, client->base);
+	if (r < 0)
+		return ps_error_set(err, r, 400, "bad_value", "api",
+			"\"%s\" is no address; write :8080, 127.0.0.1:8080 or http://host:8080", address);
+	client->curl = curl_easy_init();
+	client->headers = curl_slist_append(NULL, "Content-Type: application/json");
+	client->timeout_ms = PS_CLI_REQUEST_TIMEOUT_MS;
+	if (!client->curl || !client->headers)
+		return ps_error_set(err, -ENOMEM, 500, "no_memory", "", "out of memory");
+	*ret_client = PS_TAKE(client);
+	return 0;
+}
+
+void ps_client_free(struct ps_client **client)
+{
+	if (!*client)
+		return;
+	curl_slist_free_all((*client)->headers);
+	if ((*client)->curl)
+		curl_easy_cleanup((*client)->curl);
+	free(*client);
+	*client = NULL;
+}
+
+const char *ps_client_base(const struct ps_client *client)
+{
+	return client->base;
+}
+
+void ps_client_limit(struct ps_client *client, long timeout_ms, const atomic_int *cancel)
+{
+	client->timeout_ms = timeout_ms;
+	client->cancel = cancel;
+}
+
+int ps_client_token(struct ps_client *client, const char *token)
+{
+	char line[512];
+	struct curl_slist *headers;
+
+	if (!*token || strpbrk(token, " \r\n\t") ||
+		snprintf(line, sizeof(line), "Authorization: Bearer %s", token) >= (int)sizeof(line))
+		return -EINVAL;
+	headers = curl_slist_append(client->headers, line);
+	if (!headers)
+		return -ENOMEM;
+	client->headers = headers;
+	return 0;
+}
+
+static int failure(const struct ps_client *client, CURLcode code, struct ps_error *err)
+{
+	switch (code) {
+	case CURLE_COULDNT_RESOLVE_HOST:
+	case CURLE_COULDNT_CONNECT:
+		return ps_error_set(err, -ECONNREFUSED, 503, "unreachable", "api",
+			"nothing answers at %s; start it with `packetscope up`, or say where it is with --api",
+			client->base);
+	case CURLE_OPERATION_TIMEDOUT:
+		return ps_error_set(err, -ETIMEDOUT, 503, "no_answer", "api",
+			"%s did not answer within %ld ms; see `packetscope status`", client->base, client->timeout_ms);
+	case CURLE_ABORTED_BY_CALLBACK:
+		return ps_error_set(err, -ECANCELED, 503, "cancelled", "", "stopped");
+	case CURLE_WRITE_ERROR:
+		return ps_error_set(
+			err, -E2BIG, 502, "too_large", "", "the answer is too large; ask for fewer with --limit");
+	default:
+		return ps_error_set(
+			err, -EIO, 502, "bad_answer", "api", "%s: %s", client->base, curl_easy_strerror(code));
+	}
+}
+
+int ps_client_call(struct ps_client *client, const char *method, const char *path, const char *body,
+	struct ps_client_reply *ret_reply, struct ps_error *err)
+{
+	_cleanup_(ps_buf_free) struct ps_buf url = PS_BUF_INIT;
+	_cleanup_(ps_client_reply_free) struct ps_client_reply reply = {.body = {.limit = PS_CLI_REPLY_MAX}};
+	CURL *c = client->curl;
+	CURLcode code;
+	long status = 0;
+
+	ps_buf_addf(&url, "%s%s", client->base, path);
+	if (!ps_buf_str(&url))
+		return ps_error_set(err, -ENOMEM, 500, "no_memory", "", "out of memory");
+	curl_easy_reset(c);
+	(void)curl_easy_setopt(c, CURLOPT_URL, ps_buf_str(&url));
+	(void)curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, method);
+	(void)curl_easy_setopt(c, CURLOPT_HTTPHEADER, client->headers);
+	if (body) {
+		(void)curl_easy_setopt(c, CURLOPT_POSTFIELDS, body);
+		(void)curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(body));
+	} else if (strcmp(method, "POST") == 0) {
+		(void)curl_easy_setopt(c, CURLOPT_POSTFIELDS, "");
+	}
+	(void)curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
+	(void)curl_easy_setopt(c, CURLOPT_WRITEDATA, &reply.body);
+	(void)curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
+	(void)curl_easy_setopt(c, CURLOPT_HEADERDATA, &reply);
+	(void)curl_easy_setopt(c, CURLOPT_XFERINFOFUNCTION, on_progress);
+	(void)curl_easy_setopt(c, CURLOPT_XFERINFODATA, client);
+	(void)curl_easy_setopt(c, CURLOPT_NOPROGRESS, 0L);
+	(void)curl_easy_setopt(c, CURLOPT_NOPROXY, "*"); /* the gateway is on this host or named outright */
+	(void)curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+	(void)curl_easy_setopt(
+		c, CURLOPT_CONNECTTIMEOUT_MS, PS_MIN(client->timeout_ms, (long)PS_CLI_CONNECT_TIMEOUT_MS));
+	(void)curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, client->timeout_ms);
+	(void)curl_easy_setopt(c, CURLOPT_USERAGENT, "packetscope/" PS_VERSION);
+	code = curl_easy_perform(c);
+	if (code != CURLE_OK)
+		return failure(client, code, err);
+	(void)curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &status);
+	reply.status = (int)status;
+	*ret_reply = reply;
+	reply = (struct ps_client_reply){0};
+	return 0;
+}
+
+void ps_client_reply_free(struct ps_client_reply *reply)
+{
+	ps_buf_free(&reply->body);
+}
+
+void ps_client_escape(struct ps_buf *out, const char *text)
+{
+	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
+
+	for (; *text; text++) {
+		if (strchr(plain, *text))
+			ps_buf_addc(out, *text);
+		else
+			ps_buf_addf(out, "%%%02X", (unsigned char)*text);
+	}
+}

@@ -1,0 +1,45 @@
+/*
+ * Options of every verb, in one struct; each verb's table (verb.c) says which of them it takes.
+ */
+#ifndef PS_SETTINGS_H
+#define PS_SETTINGS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct ps_settings {
+	/* where things are */
+	const char *run_dir;
+	const char *pin_root;
+	const char *state_dir;
+	const char *config;
+	const char *log_level;
+	const char *api;
+	const char *token_file;
+	bool json;
+
+	/* up */
+	const char *iface;
+	uint64_t interval; /* ns; 0 = no summary */
+	bool keep;
+	bool quiet;
+	bool ingress_only;
+	bool trace;
+	bool require_token, insecure;
+	const char *allow_host, *cors_origin;
+	uint64_t max_connections; /* 0: the collector's default */
+
+	/* conns, icmp, filters, watch */
+	const char *fields;
+	uint64_t limit;
+	const char *sort, *order;
+	const char *proto, *state, *ip, *port, *query;
+	const char *file;
+	const char *topics;
+	uint64_t count; /* 0 = no end */
+
+	/* detach */
+	bool force;
+};
+
+#endif
