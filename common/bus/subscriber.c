@@ -8,8 +8,11 @@
 #include "common/bus/socket.h"
 #include "common/codec/wire.h"
 
-/* Frames beyond PS_BUS_MESSAGE_MAX are refused and counted here; libzmq itself hangs up only on a peer that sends far
- * more. */
+/*
+ * Frames beyond PS_BUS_MESSAGE_MAX are refused and counted here. Beyond this bound libzmq hangs up before it has read
+ * the frame, and for good: a publisher that does so is no publisher of ours, and silence is what is left to expect of
+ * it.
+ */
 #define FRAME_MAX (4ll * PS_BUS_MESSAGE_MAX)
 
 struct ps_subscriber {
