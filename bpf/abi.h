@@ -392,8 +392,8 @@ struct ps_ledger {
 
 /* Map "ps_ifaces": hash, ifindex -> this. */
 struct ps_iface {
-	__u32 flags; /* PS_IFACE_* */
-	__u32 mtu;   /* for super-packets in generic mode; 0 = unknown */
+	__u32 flags;   /* PS_IFACE_* */
+	__u32 mtu;     /* for super-packets in generic mode; 0 = unknown */
 	char name[16]; /* for user space in other network namespaces; terminated; empty = unknown */
 };
 
