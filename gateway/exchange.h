@@ -1,0 +1,74 @@
+/*
+ * One request on its way through the gateway: what was asked, what will be answered, and how the answer gets back. A
+ * handler either answers at once or sends a request to another part and answers when the reply is there; in both cases
+ * it ends in exactly one of the ps_answer_ functions.
+ */
+#ifndef PS_EXCHANGE_H
+#define PS_EXCHANGE_H
+
+#include "common/model/value.h"
+#include "gateway/access.h"
+#include "gateway/forward.h"
+#include "gateway/http.h"
+
+struct ps_route;
+
+/* What every request shares. No state: the parts have it. */
+struct ps_gateway {
+	struct ps_forward *forward;
+	struct ps_access access;
+	unsigned large_lists; /* lists of more than one page that are being put together */
+};
+
+struct ps_exchange {
+	struct ps_gateway *gateway;
+	const struct ps_route *route; /* set by ps_gateway_open */
+	struct ps_http_request req;
+	struct ps_http_response resp;
+	char peer[PS_ADDR_TEXT]; /* req.peer as text: what the other parts are told */
+	/* Given by the transport: the response is complete. The exchange may be gone when it returns. */
+	void (*done)(struct ps_exchange *x);
+	bool answered;
+};
+
+void ps_exchange_free(struct ps_exchange *x); /* what it holds, not itself */
+
+/*
+ * First step, when request line and headers are there: who asks (ps_access_check), what for (route), and is the
+ * announced body of `length` bytes (0 = none or unknown) small enough? 0, or -errno with the refusal in x->resp.
+ */
+int ps_gateway_open(struct ps_exchange *x, uint64_t length);
+/* Second step, when the whole body is there. */
+void ps_gateway_run(struct ps_exchange *x);
+
+/* --- answers ------------------------------------------------------------------------------------ */
+
+void ps_answer_problem(struct ps_exchange *x, const struct ps_error *err);
+/* The tree as JSON and a newline; v NULL counts as no memory. */
+void ps_answer_value(struct ps_exchange *x, int status, const struct ps_value *v);
+/* What x->resp.body holds, as JSON; a newline is added. */
+void ps_answer_json(struct ps_exchange *x, int status);
+/* No body. */
+void ps_answer_empty(struct ps_exchange *x, int status);
+/* Bytes that live as long as the program. */
+void ps_answer_fixed(struct ps_exchange *x, const char *content_type, const void *data, size_t len);
+
+/* Fills a refusal without ending the exchange: for ps_gateway_open and the transport. */
+void ps_refuse(struct ps_exchange *x, const struct ps_error *err);
+
+/* Passes a request on to a part, with the route's time limit. fn is called exactly once, with the error at once when it
+ * cannot be sent. */
+void ps_exchange_forward(struct ps_exchange *x, enum ps_part part, const char *op, const struct ps_value *args,
+	ps_forward_fn fn, void *arg);
+
+/*
+ * The body as a JSON object. Content-Type is not asked: whatever parses is taken (curl -d sends a form's type); what
+ * changes something is protected from foreign pages by Origin. `optional`: an empty body is an empty object. -EINVAL
+ * fills err (400).
+ */
+int ps_exchange_body(const struct ps_exchange *x, bool optional, struct ps_value **ret_map, struct ps_error *err);
+
+/* The number in the path ("/api/filters/7"), 0…INT32_MAX. -EINVAL fills err (400, field "id"). */
+int ps_exchange_id(const struct ps_exchange *x, int64_t *ret_id, struct ps_error *err);
+
+#endif

@@ -1,0 +1,85 @@
+/* The two steps that every request takes: who asks and what for; then the handler of its route. */
+#include <errno.h>
+#include <string.h>
+
+#include "gateway/exchange.h"
+#include "gateway/route.h"
+
+static int refuse(struct ps_exchange *x, int r, const struct ps_error *err)
+{
+	ps_refuse(x, err);
+	return r;
+}
+
+/* The page and its assets are open to all who reach us: they hold no data, and they ask for the token. */
+static bool is_open(const struct ps_exchange *x)
+{
+	return strncmp(x->req.path, "/api/", 5) != 0;
+}
+
+static int find_route(struct ps_exchange *x)
+{
+	char text[PS_HTTP_METHODS_TEXT];
+	struct ps_error err = {0};
+	unsigned allow = 0;
+	int r = ps_route_find(x->req.method, x->req.path, &x->route, &x->req.param, &allow);
+
+	switch (r) {
+	case 0:
+		return 0;
+	case -EPERM:
+		ps_http_response_header(&x->resp, "Allow", "%s", ps_http_methods_format(allow, text));
+		if (x->req.method == PS_HTTP_OPTIONS) {
+			if (ps_access_cors(&x->gateway->access, &x->req))
+				ps_http_response_header(&x->resp, "Access-Control-Allow-Methods", "%s", text);
+			return 0;
+		}
+		(void)ps_error_set(&err, 0, 405, "bad_method", "", "This path answers %s.", text);
+		return refuse(x, r, &err);
+	case -ENOENT:
+		(void)ps_error_set(&err, 0, 404, "no_such_path", "",
+			"There is nothing at this path; the paths stand in docs/gateway.md.");
+		return refuse(x, r, &err);
+	default:
+		(void)ps_error_set(&err, 0, 503, "no_memory", "", "The gateway has no memory left.");
+		return refuse(x, r, &err);
+	}
+}
+
+int ps_gateway_open(struct ps_exchange *x, uint64_t length)
+{
+	struct ps_error err = {0};
+	size_t max;
+	int r = ps_access_check(&x->gateway->access, &x->req, is_open(x), &err);
+
+	if (r < 0)
+		return refuse(x, r, &err);
+	r = find_route(x);
+	if (r < 0)
+		return r;
+	max = x->route && x->route->body_max ? x->route->body_max : PS_HTTP_BODY_SMALL;
+	if (length > max) {
+		(void)ps_error_set(&err, 0, 413, "too_large", "", "The body may have at most %zu bytes.", max);
+		return refuse(x, -E2BIG, &err);
+	}
+	x->req.body.limit = max;
+	return 0;
+}
+
+void ps_gateway_run(struct ps_exchange *x)
+{
+	struct ps_error err = {0};
+
+	if (x->req.body.error == -E2BIG) {
+		(void)ps_error_set(
+			&err, 0, 413, "too_large", "", "The body may have at most %zu bytes.", x->req.body.limit);
+		ps_answer_problem(x, &err);
+	} else if (x->req.body.error) {
+		(void)ps_error_set(&err, 0, 503, "no_memory", "", "The gateway has no memory left.");
+		ps_answer_problem(x, &err);
+	} else if (x->req.method == PS_HTTP_OPTIONS) {
+		ps_answer_empty(x, 204);
+	} else {
+		x->route->handler(x);
+	}
+}

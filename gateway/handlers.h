@@ -1,0 +1,21 @@
+/*
+ * What stands behind the routes: one function a row of route.def, each in the file of its noun. A handler ends in
+ * exactly one ps_answer_ function of exchange.h, at once or from the reply of another part.
+ */
+#ifndef PS_HANDLERS_H
+#define PS_HANDLERS_H
+
+struct ps_exchange;
+
+void ps_handle_page(struct ps_exchange *x);        /* page.c */
+void ps_handle_connections(struct ps_exchange *x); /* listing.c */
+void ps_handle_icmp(struct ps_exchange *x);
+void ps_handle_connection(struct ps_exchange *x);
+void ps_handle_filters_list(struct ps_exchange *x); /* filters.c */
+void ps_handle_filters_create(struct ps_exchange *x);
+void ps_handle_filters_update(struct ps_exchange *x);
+void ps_handle_filters_one(struct ps_exchange *x); /* get, delete, enable, disable */
+void ps_handle_health(struct ps_exchange *x);      /* health.c */
+void ps_handle_relay(struct ps_exchange *x);       /* relay.c */
+
+#endif

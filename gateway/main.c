@@ -1,0 +1,171 @@
+/* packetscope-gateway: REST and the web page in front of the other parts. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/base/cleanup.h"
+#include "common/base/log.h"
+#include "common/base/options.h"
+#include "common/bus/bus.h"
+#include "common/bus/loop.h"
+#include "gateway/exchange.h"
+#include "gateway/listen.h"
+#include "gateway/server.h"
+#include "gateway/token.h"
+
+#define PROGRAM "gateway"
+#define CONFIG_FILE "/etc/packetscope/packetscope.conf"
+
+struct settings {
+	const char *api;
+	const char *allow_host;
+	const char *cors_origin;
+	bool require_token;
+	bool insecure;
+	const char *run_dir;
+	const char *pin_root;
+	const char *state_dir;
+	const char *log_level;
+	bool version;
+};
+
+static const struct ps_option options[] = {
+	PS_OPT_STR("api", 'a', struct settings, api, "127.0.0.1:8080", "ADDRESS:PORT",
+		"where to listen; :8080 = every address"),
+	PS_OPT_STR("allow-host", 0, struct settings, allow_host, "", "NAME[,NAME…]",
+		"names of this host that browsers may use"),
+	PS_OPT_STR("cors-origin", 0, struct settings, cors_origin, "", "ORIGIN[,ORIGIN…]",
+		"sites whose pages may call the API"),
+	PS_OPT_BOOL("require-token", 0, struct settings, require_token, "ask for the API token from this host too"),
+	PS_OPT_BOOL("insecure", 0, struct settings, insecure, "no API token, whoever asks"),
+	PS_OPT_STR("run-dir", 0, struct settings, run_dir, "/run/packetscope", "DIR", "where the sockets are"),
+	PS_OPT_STR("state-dir", 0, struct settings, state_dir, "/var/lib/packetscope", "DIR",
+		"where the API token is kept"),
+	PS_OPT_STR("pin-root", 0, struct settings, pin_root, "/sys/fs/bpf/packetscope", "DIR",
+		"taken for uniformity; the gateway touches no kernel map"),
+	PS_OPT_STR("log-level", 0, struct settings, log_level, "info", "LEVEL", "error, warn, info or debug"),
+	PS_OPT_BOOL("version", 0, struct settings, version, "print the version"),
+	PS_OPT_END,
+};
+
+/* The token, when anybody may need one. */
+static int load_token(const struct settings *s, const struct ps_listen *listen, char **ret_token, struct ps_error *err)
+{
+	_cleanup_free_ char *path = NULL;
+	int r;
+
+	if (s->insecure) {
+		if (!ps_listen_is_loopback(listen))
+			ps_log(PS_LOG_WARN,
+				"anybody who reaches this address can read the traffic and change the rules",
+				"api=%s reason=\"--insecure\"", s->api);
+		return 0;
+	}
+	if (ps_listen_is_loopback(listen) && !s->require_token)
+		return 0;
+	if (asprintf(&path, "%s/api-token", s->state_dir) < 0) {
+		path = NULL;
+		return -ENOMEM;
+	}
+	r = ps_token_load(path, ret_token, err);
+	if (r < 0)
+		return r;
+	ps_log(PS_LOG_INFO, r ? "API token made" : "API token read", "path=\"%s\"", path);
+	return 0;
+}
+
+static int serve(const struct settings *s, struct ps_error *err)
+{
+	_cleanup_(ps_bus_free) struct ps_bus *bus = NULL;
+	_cleanup_(ps_loop_free) struct ps_loop *loop = NULL;
+	_cleanup_free_ char *token = NULL;
+	struct ps_gateway gateway = {0};
+	_cleanup_(ps_server_free) struct ps_server *server = NULL;
+	_cleanup_(ps_forward_free) struct ps_forward *forward = NULL; /* goes first: it answers what still waits */
+	_cleanup_close_ int fd = -1;
+	char hostname[256] = "", url[PS_LISTEN_URL];
+	struct ps_endpoints endpoints;
+	struct ps_listen listen;
+	uint16_t port = 0;
+	int r = ps_listen_parse(s->api, &listen, err);
+
+	if (r < 0)
+		return r;
+	r = ps_access_check_origins(s->cors_origin, err);
+	if (r < 0)
+		return r;
+	r = ps_endpoints_default(s->run_dir, &endpoints);
+	if (r < 0)
+		return ps_error_set(err, r, 400, "bad_value", "run-dir", "The name of the run directory is too long.");
+	r = load_token(s, &listen, &token, err);
+	if (r < 0)
+		return r;
+	(void)gethostname(hostname, sizeof(hostname) - 1);
+
+	if ((r = ps_loop_new(&loop)) < 0 || (r = ps_loop_handle_signals(loop, NULL, NULL)) < 0 ||
+		(r = ps_bus_new(&bus)) < 0)
+		return r;
+	r = ps_forward_new(bus, loop, &endpoints, &forward, err);
+	if (r < 0)
+		return r;
+	gateway.forward = forward;
+	gateway.access = (struct ps_access){
+		.hostname = hostname,
+		.allow_host = s->allow_host,
+		.cors_origin = s->cors_origin,
+		.token = token,
+		.token_always = s->require_token,
+	};
+	r = ps_listen_open(&listen, &fd, &port, err);
+	if (r < 0)
+		return r;
+	r = ps_server_new(loop, &gateway, PS_TAKE_FD(fd), &server, err);
+	if (r < 0)
+		return r;
+	ps_log(PS_LOG_INFO, "ready", "url=%s", ps_listen_url(&listen, port, url));
+	return ps_loop_run(loop);
+}
+
+int main(int argc, char **argv)
+{
+	struct settings settings = {0};
+	struct ps_error err = {0};
+	enum ps_log_level level;
+	int r = ps_options_parse(options, PROGRAM, CONFIG_FILE, &argc, argv, &settings, &err);
+
+	if (r == -ECANCELED) {
+		_cleanup_(ps_buf_free) struct ps_buf help = PS_BUF_INIT;
+
+		ps_options_help(options, &help);
+		printf("Usage: packetscope-gateway [OPTION…]\n\nREST and the web page in front of the other parts of "
+		       "Packet Scope.\n\n%s",
+			ps_buf_str(&help) ?: "");
+		return 0;
+	}
+	ps_log_setup(PROGRAM, PS_LOG_INFO);
+	if (r < 0) {
+		ps_log_failure("wrong option", r, &err);
+		return 2;
+	}
+	if (settings.version) {
+		puts("packetscope-gateway " PS_VERSION);
+		return 0;
+	}
+	if (argc > 1) {
+		ps_log(PS_LOG_ERROR, "there are no operands", "operand=\"%s\"", argv[1]);
+		return 2;
+	}
+	if (ps_log_level_parse(settings.log_level, &level) < 0) {
+		ps_log(PS_LOG_ERROR, "--log-level is error, warn, info or debug", "given=\"%s\"", settings.log_level);
+		return 2;
+	}
+	ps_log_setup(PROGRAM, level);
+	r = serve(&settings, &err);
+	if (r < 0) {
+		ps_log_failure("cannot serve", r, &err);
+		return 1;
+	}
+	ps_log(PS_LOG_INFO, "stopped", NULL);
+	return 0;
+}

@@ -1,0 +1,447 @@
+#include "gateway/server.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <microhttpd.h>
+#include <netinet/in.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "common/base/cleanup.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "gateway/problem.h"
+
+#define TICK_NS PS_NSEC /* deadlines are looked at once a second while there are connections */
+#define RUNS_MAX 16     /* rounds of libmicrohttpd before the loop's other sources get their turn */
+
+/* One TCP connection. */
+struct client {
+	struct client *prev, *next;
+	int fd;            /* libmicrohttpd's */
+	uint64_t deadline; /* boot time, ns: until then the request must be whole, or the answer taken */
+};
+
+struct ps_server {
+	struct ps_loop *loop;
+	struct ps_gateway *gateway;
+	struct MHD_Daemon *daemon;
+	int epoll_fd;  /* libmicrohttpd's */
+	int run_timer; /* libmicrohttpd's next time-out */
+	int tick_timer;
+	struct client *clients;
+	bool stopping;
+};
+
+/* One request. `x` first: the transport finds its request from an exchange. */
+struct request {
+	struct ps_exchange x;
+	struct ps_server *server;
+	struct MHD_Connection *connection;
+	struct client *client;
+	char *target; /* owned; NULL = no memory */
+	bool opened;  /* ps_gateway_open was called */
+	bool running; /* the handler was called */
+	bool suspended;
+};
+
+static uint64_t seconds_from_now(uint64_t s)
+{
+	return ps_clock_boot() + s * PS_NSEC;
+}
+
+/* --- connections -------------------------------------------------------------------------------- */
+
+static void client_add(struct ps_server *s, struct client *c)
+{
+	c->next = s->clients;
+	if (c->next)
+		c->next->prev = c;
+	else
+		ps_loop_set_timer(s->loop, s->tick_timer, TICK_NS);
+	s->clients = c;
+}
+
+static void client_remove(struct ps_server *s, struct client *c)
+{
+	if (c->prev)
+		c->prev->next = c->next;
+	else
+		s->clients = c->next;
+	if (c->next)
+		c->next->prev = c->prev;
+	if (!s->clients && !s->stopping)
+		ps_loop_set_timer(s->loop, s->tick_timer, 0);
+}
+
+static void on_connection(
+	void *cls, struct MHD_Connection *connection, void **socket_context, enum MHD_ConnectionNotificationCode code)
+{
+	struct ps_server *s = cls;
+	struct client *c = *socket_context;
+
+	if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+		const union MHD_ConnectionInfo *info =
+			MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+
+		c = calloc(1, sizeof(*c));
+		if (!c)
+			return; /* served without a deadline of ours: libmicrohttpd's idle time-out remains */
+		c->fd = info ? info->connect_fd : -1;
+		c->deadline = seconds_from_now(PS_HTTP_REQUEST_TIMEOUT_S);
+		client_add(s, c);
+		*socket_context = c;
+	} else if (c) {
+		client_remove(s, c);
+		free(c);
+		*socket_context = NULL;
+	}
+}
+
+static struct client *client_of(struct MHD_Connection *connection)
+{
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+
+	return info ? info->socket_context : NULL;
+}
+
+static void client_deadline(struct client *c, uint64_t s)
+{
+	if (c)
+		c->deadline = s ? seconds_from_now(s) : UINT64_MAX;
+}
+
+static int on_tick(void *arg)
+{
+	struct ps_server *s = arg;
+	uint64_t now = ps_clock_boot();
+
+	for (struct client *c = s->clients; c; c = c->next) {
+		if (c->deadline > now)
+			continue;
+		ps_log(PS_LOG_DEBUG, "request took too long", "fd=%d", c->fd);
+		(void)shutdown(c->fd, SHUT_RDWR); /* libmicrohttpd sees the end and cleans up */
+		c->deadline = UINT64_MAX;
+	}
+	return 0;
+}
+
+/* --- requests ----------------------------------------------------------------------------------- */
+
+static void address(const struct sockaddr *sa, struct ps_addr *ret_addr)
+{
+	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+
+	*ret_addr = (struct ps_addr){0};
+	if (sa->sa_family == AF_INET) {
+		ret_addr->family = 4;
+		ret_addr->word[0] = ((const struct sockaddr_in *)sa)->sin_addr.s_addr;
+	} else if (sa->sa_family == AF_INET6) {
+		const struct in6_addr *in6 = &((const struct sockaddr_in6 *)sa)->sin6_addr;
+
+		if (!memcmp(in6, mapped, sizeof(mapped))) { /* IPv4 over a dual-stack socket */
+			ret_addr->family = 4;
+			memcpy(ret_addr->word, in6->s6_addr + 12, 4);
+		} else {
+			ret_addr->family = 6;
+			memcpy(ret_addr->word, in6, sizeof(*in6));
+		}
+	}
+}
+
+static void addresses(struct request *rq)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(rq->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+	struct sockaddr_storage local = {0};
+	socklen_t len = sizeof(local);
+
+	if (info && info->client_addr)
+		address(info->client_addr, &rq->x.req.peer);
+	info = MHD_get_connection_info(rq->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+	if (info && getsockname(info->connect_fd, (struct sockaddr *)&local, &len) == 0)
+		address((struct sockaddr *)&local, &rq->x.req.local);
+	ps_addr_format(&rq->x.req.peer, rq->x.peer);
+}
+
+static const char *header(struct request *rq, const char *name)
+{
+	return MHD_lookup_connection_value(rq->connection, MHD_HEADER_KIND, name);
+}
+
+/* The announced length; "chunked" and nonsense count as unknown (libmicrohttpd refuses the latter). */
+static uint64_t announced(struct request *rq)
+{
+	const char *text = header(rq, MHD_HTTP_HEADER_CONTENT_LENGTH);
+
+	return text ? strtoull(text, NULL, 10) : 0;
+}
+
+static void on_done(struct ps_exchange *x)
+{
+	struct request *rq = (struct request *)x;
+
+	if (!rq->suspended)
+		return;
+	rq->suspended = false;
+	MHD_resume_connection(rq->connection);
+	/* Without a thread of its own libmicrohttpd does not wake its epoll descriptor for this. */
+	ps_loop_set_timer(rq->server->loop, rq->server->run_timer, 1);
+}
+
+/* libmicrohttpd has read a request line: the request begins here. What is returned comes back as the request's context.
+ */
+static void *on_target(void *cls, const char *target, struct MHD_Connection *connection)
+{
+	struct ps_server *s = cls;
+	struct request *rq = calloc(1, sizeof(*rq));
+
+	if (!rq)
+		return NULL;
+	rq->server = s;
+	rq->connection = connection;
+	rq->client = client_of(connection);
+	rq->target = strdup(target);
+	rq->x.gateway = s->gateway;
+	rq->x.done = on_done;
+	client_deadline(rq->client, PS_HTTP_REQUEST_TIMEOUT_S);
+	return rq;
+}
+
+static void on_completed(
+	void *cls, struct MHD_Connection *connection, void **context, enum MHD_RequestTerminationCode code)
+{
+	struct request *rq = *context;
+
+	(void)cls;
+	(void)connection;
+	(void)code;
+	if (!rq)
+		return;
+	/* The next request of this connection must be whole soon after it begins; silence until then is libmicrohttpd's
+	 * idle time-out. */
+	client_deadline(rq->client, PS_HTTP_IDLE_TIMEOUT_S + PS_HTTP_REQUEST_TIMEOUT_S);
+	ps_exchange_free(&rq->x);
+	free(rq->target);
+	free(rq);
+	*context = NULL;
+}
+
+static void open_request(struct request *rq, const char *method)
+{
+	struct ps_exchange *x = &rq->x;
+	struct ps_error err = {0};
+
+	rq->opened = true;
+	addresses(rq);
+	x->req.method = ps_http_method_parse(method);
+	x->req.headers = (struct ps_http_headers){
+		.host = header(rq, MHD_HTTP_HEADER_HOST),
+		.origin = header(rq, MHD_HTTP_HEADER_ORIGIN),
+		.authorization = header(rq, MHD_HTTP_HEADER_AUTHORIZATION),
+		.content_type = header(rq, MHD_HTTP_HEADER_CONTENT_TYPE),
+		.if_none_match = header(rq, MHD_HTTP_HEADER_IF_NONE_MATCH),
+		.sec_fetch_site = header(rq, "Sec-Fetch-Site"),
+	};
+	if (!rq->target) {
+		(void)ps_error_set(&err, 0, 503, "no_memory", "", "The gateway has no memory left.");
+		ps_refuse(x, &err);
+	} else if (strlen(rq->target) > PS_HTTP_TARGET_MAX) {
+		(void)ps_error_set(
+			&err, 0, 414, "too_long", "", "Path and query may have at most %d bytes.", PS_HTTP_TARGET_MAX);
+		ps_refuse(x, &err);
+	} else if (ps_http_request_target(&x->req, rq->target, &err) < 0) {
+		ps_refuse(x, &err);
+	} else {
+		(void)ps_gateway_open(x, announced(rq));
+	}
+}
+
+static void free_buffer(void *cls)
+{
+	free(cls);
+}
+
+/* libmicrohttpd takes the bytes over without a copy. */
+static struct MHD_Response *response_new(struct ps_http_response *resp)
+{
+	struct MHD_Response *r;
+
+	if (resp->error || resp->body.error) {
+		static char text[] = "The answer does not fit into memory.\n";
+
+		resp->status = 500;
+		return MHD_create_response_from_buffer(sizeof(text) - 1, text, MHD_RESPMEM_PERSISTENT);
+	}
+	if (resp->fixed)
+		return MHD_create_response_from_buffer(
+			resp->fixed_len, (void *)(uintptr_t)resp->fixed, MHD_RESPMEM_PERSISTENT);
+	r = MHD_create_response_from_buffer_with_free_callback_cls(
+		resp->body.len, resp->body.data, free_buffer, resp->body.data);
+	if (r)
+		resp->body = (struct ps_buf){0};
+	return r;
+}
+
+static enum MHD_Result respond(struct request *rq)
+{
+	struct ps_http_response *resp = &rq->x.resp;
+	struct MHD_Response *r = response_new(resp);
+	enum MHD_Result ret;
+
+	if (!r)
+		return MHD_NO;
+	for (size_t i = 0; i < resp->n_headers; i++) {
+		if (MHD_add_response_header(r, resp->header[i].name, resp->header[i].value) != MHD_YES) {
+			MHD_destroy_response(r);
+			return MHD_NO;
+		}
+	}
+	client_deadline(rq->client, PS_HTTP_RESPONSE_TIMEOUT_S);
+	ps_log(PS_LOG_DEBUG, "request", "peer=%s target=\"%s\" status=%d", rq->x.peer, rq->target ? rq->target : "",
+		resp->status);
+	ret = MHD_queue_response(rq->connection, (unsigned)resp->status, r);
+	MHD_destroy_response(r);
+	return ret;
+}
+
+/*
+ * Called when the headers are there, for each piece of the body, after the whole, and again when a suspended request is
+ * resumed.
+ */
+static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, const char *url, const char *method,
+	const char *version, const char *data, size_t *data_len, void **context)
+{
+	struct request *rq = *context;
+
+	(void)cls;
+	(void)connection;
+	(void)url;
+	(void)version;
+	if (!rq)
+		return MHD_NO;
+	if (!rq->opened) {
+		open_request(rq, method);
+		/* A small body is read before the refusal, so that the client is not cut off while it sends; a large
+		 * one is not. */
+		if (rq->x.answered && announced(rq) > PS_HTTP_BODY_SMALL)
+			return respond(rq);
+		return MHD_YES;
+	}
+	if (*data_len) {
+		if (!rq->x.answered)
+			ps_buf_add(&rq->x.req.body, data, *data_len);
+		*data_len = 0;
+		return MHD_YES;
+	}
+	if (!rq->x.answered && !rq->running) {
+		rq->running = true;
+		client_deadline(rq->client, 0);
+		ps_gateway_run(&rq->x);
+		if (!rq->x.answered) {
+			rq->suspended = true;
+			MHD_suspend_connection(rq->connection);
+			return MHD_YES;
+		}
+	}
+	return rq->x.answered ? respond(rq) : MHD_YES;
+}
+
+/* --- in the loop -------------------------------------------------------------------------------- */
+
+static int run(void *arg)
+{
+	struct ps_server *s = arg;
+	MHD_UNSIGNED_LONG_LONG ms = 0;
+	bool timeout = true;
+
+	for (int i = 0; i < RUNS_MAX && timeout && ms == 0; i++) {
+		(void)MHD_run(s->daemon);
+		timeout = MHD_get_timeout(s->daemon, &ms) == MHD_YES;
+	}
+	/* More to do at once: after the loop's other sources. Nothing to do: when a descriptor says so. */
+	ps_loop_set_timer(s->loop, s->run_timer, !timeout ? 0 : ms ? ms * 1000000ull : 1);
+	return 0;
+}
+
+static void on_log(void *cls, const char *fmt, va_list ap)
+{
+	char text[256];
+
+	(void)cls;
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	text[strcspn(text, "\r\n")] = '\0';
+	ps_log(PS_LOG_DEBUG, "http", "text=\"%s\"", text);
+}
+
+static int start(struct ps_server *s, int listen_fd, struct ps_error *err)
+{
+	const union MHD_DaemonInfo *info;
+
+	s->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
+		on_request, s, MHD_OPTION_EXTERNAL_LOGGER, on_log, s, MHD_OPTION_LISTEN_SOCKET, listen_fd,
+		MHD_OPTION_URI_LOG_CALLBACK, on_target, s, MHD_OPTION_NOTIFY_COMPLETED, on_completed, s,
+		MHD_OPTION_NOTIFY_CONNECTION, on_connection, s, MHD_OPTION_CONNECTION_LIMIT,
+		(unsigned)PS_HTTP_CONNECTIONS_MAX, MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)PS_HTTP_PER_IP_MAX,
+		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)PS_HTTP_IDLE_TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+		(size_t)PS_HTTP_MEMORY, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
+		MHD_OPTION_END);
+	if (!s->daemon)
+		return ps_error_set(err, -EIO, 500, "listen_failed", "api", "The HTTP server cannot start.");
+	info = MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+	if (!info || info->epoll_fd < 0)
+		return ps_error_set(err, -EIO, 500, "listen_failed", "api", "The HTTP server has no epoll descriptor.");
+	s->epoll_fd = info->epoll_fd;
+	return 0;
+}
+
+int ps_server_new(struct ps_loop *loop, struct ps_gateway *gateway, int listen_fd, struct ps_server **ret_server,
+	struct ps_error *err)
+{
+	_cleanup_close_ int fd = listen_fd;
+	_cleanup_(ps_server_free) struct ps_server *s = calloc(1, sizeof(*s));
+	int r;
+
+	if (!s)
+		return -ENOMEM;
+	s->loop = loop;
+	s->gateway = gateway;
+	s->epoll_fd = -1;
+	r = ps_loop_add_timer(loop, PS_NSEC, run, s, &s->run_timer);
+	if (r == 0)
+		r = ps_loop_add_timer(loop, TICK_NS, on_tick, s, &s->tick_timer);
+	if (r < 0)
+		return r;
+	ps_loop_set_timer(loop, s->tick_timer, 0);
+	r = start(s, fd, err);
+	if (s->daemon)
+		fd = -1; /* libmicrohttpd closes it */
+	if (r == 0)
+		r = ps_loop_add_fd(loop, s->epoll_fd, run, s);
+	if (r < 0)
+		return r;
+	(void)run(s);
+	*ret_server = PS_TAKE(s);
+	return 0;
+}
+
+void ps_server_free(struct ps_server **ps)
+{
+	struct ps_server *s = *ps;
+
+	if (!s)
+		return;
+	s->stopping = true;
+	if (s->daemon) {
+		if (s->epoll_fd >= 0)
+			ps_loop_remove_fd(s->loop, s->epoll_fd);
+		(void)MHD_run(s->daemon); /* answers that came last */
+		MHD_stop_daemon(s->daemon);
+	}
+	ps_loop_set_timer(s->loop, s->run_timer, 0);
+	ps_loop_set_timer(s->loop, s->tick_timer, 0);
+	free(s);
+	*ps = NULL;
+}

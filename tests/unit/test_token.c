@@ -1,0 +1,130 @@
+/* The API token's file. */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "common/base/cleanup.h"
+#include "gateway/token.h"
+
+struct place {
+	char dir[32];
+	char path[64];
+};
+
+static int setup(void **state)
+{
+	struct place *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return -1;
+	strcpy(p->dir, "/tmp/ps-token-XXXXXX");
+	if (!mkdtemp(p->dir))
+		return -1;
+	(void)snprintf(p->path, sizeof(p->path), "%s/api-token", p->dir);
+	*state = p;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct place *p = *state;
+
+	(void)unlink(p->path);
+	assert_int_equal(rmdir(p->dir), 0); /* no draft is left behind */
+	free(p);
+	return 0;
+}
+
+static void write_file(const char *path, const char *text, mode_t mode)
+{
+	_cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, mode);
+
+	assert_true(fd >= 0);
+	assert_int_equal(fchmod(fd, mode), 0);
+	assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+}
+
+static void made_once(void **state)
+{
+	struct place *p = *state;
+	_cleanup_free_ char *first = NULL, *second = NULL;
+	struct stat st;
+
+	assert_int_equal(ps_token_load(p->path, &first, NULL), 1);
+	assert_int_equal(strlen(first), 2 * PS_TOKEN_BYTES);
+	assert_int_equal(strspn(first, "0123456789abcdef"), 2 * PS_TOKEN_BYTES);
+	assert_int_equal(stat(p->path, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
+	assert_int_equal(ps_token_load(p->path, &second, NULL), 0);
+	assert_string_equal(first, second);
+}
+
+static void two_are_not_alike(void **state)
+{
+	struct place *p = *state;
+	_cleanup_free_ char *first = NULL, *second = NULL;
+
+	assert_int_equal(ps_token_load(p->path, &first, NULL), 1);
+	assert_int_equal(unlink(p->path), 0);
+	assert_int_equal(ps_token_load(p->path, &second, NULL), 1);
+	assert_string_not_equal(first, second);
+}
+
+static void written_by_hand(void **state)
+{
+	struct place *p = *state;
+	_cleanup_free_ char *token = NULL;
+
+	write_file(p->path, "correct-horse-battery\r\n", 0600);
+	assert_int_equal(ps_token_load(p->path, &token, NULL), 0);
+	assert_string_equal(token, "correct-horse-battery");
+}
+
+static void unfit_files(void **state)
+{
+	struct place *p = *state;
+	char *token = NULL;
+	struct ps_error err = {0};
+
+	write_file(p->path, "short\n", 0600);
+	assert_int_equal(ps_token_load(p->path, &token, &err), -EINVAL);
+	write_file(p->path, "", 0600);
+	assert_int_equal(ps_token_load(p->path, &token, &err), -EINVAL);
+	write_file(p->path, "correct-horse-battery\n", 0644);
+	assert_int_equal(ps_token_load(p->path, &token, &err), -EPERM);
+	assert_non_null(strstr(err.message, "chmod 600"));
+	assert_null(token);
+}
+
+static void directory_missing(void **state)
+{
+	char *token = NULL;
+	struct ps_error err = {0};
+
+	(void)state;
+	assert_int_equal(ps_token_load("/tmp/ps-no-such-directory/api-token", &token, &err), -ENOENT);
+	assert_string_equal(err.field, "state-dir");
+	assert_null(token);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(made_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(two_are_not_alike, setup, teardown),
+		cmocka_unit_test_setup_teardown(written_by_hand, setup, teardown),
+		cmocka_unit_test_setup_teardown(unfit_files, setup, teardown),
+		cmocka_unit_test_setup_teardown(directory_missing, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
