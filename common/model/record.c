@@ -9,8 +9,7 @@
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
 
-/* --- What the history of a TCP connection tells of its two roles
- * -------------------------------------------------------- */
+/* --- What the history of a TCP connection tells of its two roles ----------------------------- */
 
 enum {
 	SAW_SYN = 1 << 0,
@@ -79,8 +78,7 @@ static struct story read_history(const struct ps_conn_raw *raw)
 	return s;
 }
 
-/* --- conn_state
- * ---------------------------------------------------------------------------------------------------------- */
+/* --- conn_state ------------------------------------------------------------------------------ */
 
 /*
  * Was the originator's SYN answered? Where only ingress is watched the answer is never seen, but what the originator
@@ -136,8 +134,7 @@ static const char *state_udp(const struct ps_conn *c)
 	return c->resp_packets ? "SF" : "S0";
 }
 
-/* --- Connections
- * ------------------------------------------------------------------------------------------------------------ */
+/* --- Connections ----------------------------------------------------------------------------- */
 
 /* Boot time to wall time; 0 stays "unknown". */
 static uint64_t to_wall(const struct ps_record_env *env, uint64_t boot)
@@ -322,8 +319,7 @@ void ps_conn_raw_gather(const struct ps_conn_hot *hot, const struct ps_conn_cold
 		load_words(&raw->tcp, tcp, sizeof(raw->tcp));
 }
 
-/* --- ICMP and drops
- * ------------------------------------------------------------------------------------------------------- */
+/* --- ICMP and drops -------------------------------------------------------------------------- */
 
 void ps_icmp_from_raw(const struct ps_icmp_key *key, const struct ps_icmp_val *val, const struct ps_record_env *env,
 	struct ps_icmp *ret_icmp)
@@ -385,8 +381,7 @@ void ps_drop_from_raw(const struct ps_event_drop *ev, const struct ps_record_env
 	d->bytes = ev->bytes;
 }
 
-/* --- The two texts that clients of the prototype read
- * ------------------------------------------------------------------------ */
+/* --- The two texts that clients of the prototype read ---------------------------------------- */
 
 #define ENDPOINT_TEXT (PS_ADDR_TEXT + 8)
 

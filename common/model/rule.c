@@ -18,8 +18,7 @@ const struct ps_rule_field ps_rule_fields[PS_RULE_N_FIELDS] = {
 #include "common/model/rule.def"
 };
 
-/* --- Words
- * ------------------------------------------------------------------------------------------------------------------ */
+/* --- Words ----------------------------------------------------------------------------------- */
 
 const struct ps_rule_word ps_rule_type_words[] = {
 	{"basic", PS_RULE_BASIC},
@@ -58,8 +57,7 @@ static const char *word_of(const struct ps_rule_word *words, unsigned value)
 	return NULL;
 }
 
-/* --- Defaults and printing
- * ---------------------------------------------------------------------------------------------- */
+/* --- Defaults and printing ------------------------------------------------------------------- */
 
 void ps_rule_defaults(struct ps_rule *ret_rule)
 {
@@ -137,8 +135,7 @@ struct ps_value *ps_rule_to_value(const struct ps_rule *rule)
 	return PS_TAKE(map);
 }
 
-/* --- Comparing and matching
- * --------------------------------------------------------------------------------------------- */
+/* --- Comparing and matching ------------------------------------------------------------------ */
 
 bool ps_rule_same_match(const struct ps_rule *a, const struct ps_rule *b)
 {
@@ -231,8 +228,7 @@ bool ps_rule_matches(const struct ps_rule *rule, const struct ps_rule_key *key, 
 	return icmp_matches(rule, key) && quoted_matches(rule, inner);
 }
 
-/* --- Compiling
- * -------------------------------------------------------------------------------------------------------------- */
+/* --- Compiling ------------------------------------------------------------------------------- */
 
 static void set_addr(const struct ps_addr *a, __u32 word[4], __u32 mask[4], __u8 *family, __u8 *family_mask)
 {
@@ -321,8 +317,7 @@ unsigned ps_rule_compile(const struct ps_rule *rule, struct ps_rule_entry ret_en
 	return 1;
 }
 
-/* --- Warnings
- * --------------------------------------------------------------------------------------------------------------- */
+/* --- Warnings -------------------------------------------------------------------------------- */
 
 static bool matches_everything(const struct ps_rule *rule)
 {

@@ -9,8 +9,7 @@
 
 #define bad(err, field, ...) ps_error_set(err, -EINVAL, 400, "bad_value", field, __VA_ARGS__)
 
-/* --- What is derived when it is not given
- * --------------------------------------------------------------------------------- */
+/* --- What is derived when it is not given ---------------------------------------------------- */
 
 static bool any_ipv6(const struct ps_rule *r)
 {
@@ -43,8 +42,7 @@ static void derive(const struct ps_rule *base, const bool given[static PS_RULE_N
 		r->tcp_flags_mask = r->tcp_flags;
 }
 
-/* --- What may stand beside what
- * ------------------------------------------------------------------------------------------- */
+/* --- What may stand beside what -------------------------------------------------------------- */
 
 static const char *proto_text(int16_t proto, char buf[static 8])
 {

@@ -39,8 +39,7 @@ static const char *shown(const struct ps_value *v, char buf[static SHOWN])
 	return buf;
 }
 
-/* --- One field
- * ---------------------------------------------------------------------------------------------------------------- */
+/* --- One field ------------------------------------------------------------------------------- */
 
 static int read_word(const char *field, const struct ps_value *v, const struct ps_rule_word *words, unsigned *ret_value,
 	struct ps_error *err)
@@ -357,8 +356,7 @@ static int read_field(
 	return -EINVAL;
 }
 
-/* --- Names that are no field of a rule
- * ---------------------------------------------------------------------------------- */
+/* --- Names that are no field of a rule ------------------------------------------------------- */
 
 /* What an answer has beside the rule: may come back, and says nothing. */
 static const char *const read_only[] = {"packets", "bytes", "first_hit", "last_hit", "warnings"};
