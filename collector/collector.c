@@ -157,6 +157,17 @@ static int load(struct collector *c, struct ps_error *err)
 	return 0;
 }
 
+/* The bus makes its sockets 0660: the aggregator and the taps come in through the group. */
+static int own_socket(const struct collector *c, const char *endpoint, struct ps_error *err)
+{
+	static const char ipc[] = "ipc://";
+
+	if (strncmp(endpoint, ipc, strlen(ipc)) != 0 || chown(endpoint + strlen(ipc), (uid_t)-1, c->pins.gid) == 0)
+		return 0;
+	return ps_error_set(err, -errno, 500, "no_group", "group", "Cannot give %s to its group: %s.",
+		endpoint + strlen(ipc), strerror(errno));
+}
+
 static int open_bus(struct collector *c, struct ps_error *err)
 {
 	struct ps_endpoints where;
@@ -169,6 +180,10 @@ static int open_bus(struct collector *c, struct ps_error *err)
 		r = ps_maps_mmap(c->maps, "ps_ledger", sizeof(struct ps_ledger), &c->ledger, err);
 	if (r == 0)
 		r = ps_publish_new(c->bus, &where, c->ledger, &c->publish, err);
+	if (r == 0)
+		r = own_socket(c, where.events, err);
+	if (r == 0)
+		r = own_socket(c, where.feed, err);
 	return r;
 }
 

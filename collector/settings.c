@@ -4,6 +4,7 @@
 #include <grp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "bpf/limits.h"
 
@@ -19,7 +20,8 @@ const struct ps_option ps_settings_table[] = {
 	PS_OPT_BOOL("trace", 0, ST, trace, "write matches to the kernel's trace pipe"),
 	PS_OPT_SECONDS("report-interval", 0, ST, report_interval, "1", 10000000, 30ull * 1000000000,
 		"an active connection reports at most once in this time"),
-	PS_OPT_STR("group", 0, ST, group, "root", "NAME|GID", "group that may use the pinned maps"),
+	PS_OPT_STR("group", 0, ST, group, "", "NAME|GID",
+		"group that may use the pinned maps and the sockets; default: that of the process"),
 	{"keep-on-exit", 0, PS_OPTION_BOOL, offsetof(ST, keep_on_exit), "true", 0, 0, NULL,
 		"leave programs and maps in the kernel (=false: detach)"},
 	PS_OPT_BOOL("probe", 0, ST, probe, "print what this host can do as JSON, attach nothing"),
@@ -40,6 +42,10 @@ static int find_group(const char *text, gid_t *ret_gid)
 	char *end;
 	unsigned long n;
 
+	if (!*text) {
+		*ret_gid = getegid();
+		return 0;
+	}
 	errno = 0;
 	n = strtoul(text, &end, 10);
 	if (*text >= '0' && *text <= '9' && *end == 0 && errno == 0 && n < (gid_t)-1) {
