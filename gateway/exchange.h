@@ -17,7 +17,8 @@ struct ps_route;
 struct ps_gateway {
 	struct ps_forward *forward;
 	struct ps_access access;
-	unsigned large_lists; /* lists of more than one page that are being put together */
+	const char *collector; /* endpoint that the collector listens on: all that shows whether it is there */
+	unsigned large_lists;  /* lists of more than one page that are being put together */
 };
 
 struct ps_exchange {

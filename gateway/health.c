@@ -1,5 +1,4 @@
-/* GET /api/health: asks every part at once and says which answer. The collector has no socket: the aggregator knows how
- * it is. */
+/* GET /api/health: asks every part at once and says which answer. The collector answers nobody: it is knocked at. */
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -7,6 +6,7 @@
 #include "common/base/cleanup.h"
 #include "gateway/exchange.h"
 #include "gateway/handlers.h"
+#include "gateway/probe.h"
 #include "gateway/route.h"
 
 struct health;
@@ -38,7 +38,7 @@ static void health_free(struct health **ph)
 /* {"ok": …, "reason": …} and what the part says of itself. */
 static struct ps_value *part_new(const char *reason, const struct ps_value *status)
 {
-	static const char *const shown[] = {"version", "pid", "uptime", "age", "warnings"};
+	static const char *const shown[] = {"version", "pid", "uptime", "warnings"};
 	struct ps_value *v = ps_value_map();
 	int r = ps_value_set(v, "ok", ps_value_bool(!reason));
 
@@ -65,15 +65,28 @@ static struct ps_value *gateway_part(void)
 	return v;
 }
 
-static const char *collector_reason(const struct ps_value *aggregator)
+static const char *collector_reason(int r)
 {
-	const struct ps_value *c = ps_value_get(aggregator, "collector");
-
-	if (!aggregator)
-		return "Unknown: the aggregator, which follows it, does not answer.";
-	if (ps_value_get_bool(c, "ok", false))
+	switch (r) {
+	case 0:
 		return NULL;
-	return ps_value_get_string(c, "reason", "The aggregator hears nothing from it.");
+	case -EAGAIN:
+		return "The collector is stuck: it takes no connections. Counting and enforcement in the kernel go on.";
+	default:
+		return "The collector is not running: nothing new is reported. Counting and enforcement in the kernel "
+		       "go on; "
+		       "start everything with: packetscope up";
+	}
+}
+
+static struct ps_value *collector_part(const struct ps_exchange *x)
+{
+	int64_t pid = 0;
+	struct ps_value *v = part_new(collector_reason(ps_probe(x->gateway->collector, &pid)), NULL);
+
+	if (v && pid && ps_value_set(v, "pid", ps_value_int(pid)) < 0)
+		ps_value_free(&v);
+	return v;
 }
 
 static const char *aggregator_reason(const struct question *q)
@@ -101,8 +114,7 @@ static void report(struct health *h)
 	int r = add(parts, "gateway", gateway_part(), &ok_gateway);
 
 	if (r == 0)
-		r = add(parts, "collector",
-			part_new(collector_reason(agg->status), ps_value_get(agg->status, "collector")), &ok_collector);
+		r = add(parts, "collector", collector_part(h->x), &ok_collector);
 	if (r == 0)
 		r = add(parts, ps_part_name(PS_PART_AGGREGATOR), part_new(aggregator_reason(agg), agg->status),
 			&ok_aggregator);

@@ -110,6 +110,7 @@ static int serve(const struct settings *s, struct ps_error *err)
 	if (r < 0)
 		return r;
 	gateway.forward = forward;
+	gateway.collector = endpoints.events;
 	gateway.access = (struct ps_access){
 		.hostname = hostname,
 		.allow_host = s->allow_host,

@@ -39,6 +39,8 @@ struct fixture {
 	struct ps_forward *forward;
 	struct ps_gateway gateway;
 	struct ps_server *server;
+	struct ps_endpoints ep;
+	struct ps_publisher *events; /* where the collector would publish */
 	struct ps_responder *control, *ai;
 	uint16_t port;
 	int guard;              /* timer */
@@ -154,8 +156,7 @@ static void answer_control(struct fixture *f, const struct ps_request *req)
 		reply_map(f, f->control, req, 200, "{\"id\":3,\"enabled\":true}");
 	else if (!strcmp(req->op, "status"))
 		reply_map(f, f->control, req, 200,
-			"{\"part\":\"aggregator\",\"version\":\"1\",\"pid\":2,\"kernel\":\"ok\",\"collector\":{\"ok\":"
-			"true,\"age\":0.4}}");
+			"{\"part\":\"aggregator\",\"version\":\"1\",\"pid\":2,\"kernel\":\"ok\"}");
 	else
 		reply_error(f->control, req, 404, "unknown_op", "op");
 }
@@ -213,25 +214,26 @@ static void let_run(struct fixture *f, uint64_t ns)
 static int setup_with(void **state, bool aggregator, bool ai)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
-	struct ps_endpoints ep;
 	struct ps_listen listen;
 	int fd = -1;
 
 	assert_non_null(f);
 	strcpy(f->dir, "/tmp/ps-gate-XXXXXX");
 	assert_non_null(mkdtemp(f->dir));
-	assert_int_equal(ps_endpoints_default(f->dir, &ep), 0);
+	assert_int_equal(ps_endpoints_default(f->dir, &f->ep), 0);
 	assert_int_equal(ps_bus_new(&f->bus), 0);
 	assert_int_equal(ps_loop_new(&f->loop), 0);
+	f->gateway.collector = f->ep.events;
 	if (aggregator) {
-		assert_int_equal(ps_responder_new(f->bus, ep.control, &f->control, NULL), 0);
+		assert_int_equal(ps_publisher_new(f->bus, f->ep.events, false, &f->events, NULL), 0);
+		assert_int_equal(ps_responder_new(f->bus, f->ep.control, &f->control, NULL), 0);
 		assert_int_equal(ps_loop_add_responder(f->loop, f->control, on_control, f), 0);
 	}
 	if (ai) {
-		assert_int_equal(ps_responder_new(f->bus, ep.ai, &f->ai, NULL), 0);
+		assert_int_equal(ps_responder_new(f->bus, f->ep.ai, &f->ai, NULL), 0);
 		assert_int_equal(ps_loop_add_responder(f->loop, f->ai, on_ai, f), 0);
 	}
-	assert_int_equal(ps_forward_new(f->bus, f->loop, &ep, &f->forward, NULL), 0);
+	assert_int_equal(ps_forward_new(f->bus, f->loop, &f->ep, &f->forward, NULL), 0);
 	f->gateway.forward = f->forward;
 	f->gateway.access = (struct ps_access){.hostname = "", .allow_host = "", .cors_origin = ""};
 	assert_int_equal(ps_listen_parse("127.0.0.1:0", &listen, NULL), 0);
@@ -260,6 +262,7 @@ static int teardown(void **state)
 
 	ps_forward_free(&f->forward);
 	ps_server_free(&f->server);
+	ps_publisher_free(&f->events);
 	ps_responder_free(&f->control);
 	ps_responder_free(&f->ai);
 	ps_request_free(&f->last);
@@ -635,6 +638,9 @@ static void health(void **state)
 	expect(f, "GET", "/api/health", NULL, 200, "\"collector\":{\"ok\":true");
 	f->mute = true;
 	expect(f, "GET", "/api/health", NULL, 503, "\"ai-worker\":{\"ok\":true");
+	f->mute = false;
+	ps_publisher_free(&f->events);
+	expect(f, "GET", "/api/health", NULL, 503, "\"collector\":{\"ok\":false");
 }
 
 /* A part that says nothing holds up only those who ask it. */
