@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "cli/human.h"
-#include "common/base/cleanup.h"
 
 static bool is_number(enum ps_kind kind)
 {
@@ -28,12 +27,10 @@ static bool is_number(enum ps_kind kind)
 
 static int unknown(const struct ps_schema *schema, const char *name, struct ps_error *err)
 {
-	_cleanup_(ps_buf_free) struct ps_buf known = PS_BUF_INIT;
-
-	for (size_t i = 0; i < schema->n_fields; i++)
-		ps_buf_addf(&known, " %s", schema->fields[i].name);
-	return ps_error_set(err, -EINVAL, 400, "bad_value", "fields", "there is no field \"%.32s\"; there are:%s", name,
-		ps_buf_str(&known) ? ps_buf_str(&known) : "");
+	return ps_error_set(err, -EINVAL, 400, "bad_value", "fields",
+		"%s records have no field \"%.32s\"; `--fields all` shows every one, src and dst are address and port "
+		"together",
+		schema->name, name);
 }
 
 static void add(struct ps_columns *c, const char *title, const struct ps_field *field, const struct ps_field *port)

@@ -218,8 +218,7 @@ static int run_verb(const struct ps_verb *verb, int argc, char **argv)
 	if (r == -ECANCELED)
 		return ps_verb_help(&settings, 1, help);
 	if (r < 0)
-		return ps_cli_usage(
-			verb->name, "%s%s%s", err.field[0] ? err.field : "", err.field[0] ? ": " : "", err.message);
+		return ps_cli_usage(verb->name, "%s", err.message);
 	return verb->run(&settings, argc - 1, argv + 1);
 }
 

@@ -25,6 +25,26 @@ static int help_all_json(struct ps_buf *out)
 	return ps_cli_print(out, PS_EXIT_OK);
 }
 
+static int help_one_json(const struct ps_verb *v, struct ps_buf *out)
+{
+	ps_buf_addf(out, "{\"name\":\"%s\",\"synopsis\":", v->name);
+	ps_json_string(out, v->synopsis, strlen(v->synopsis));
+	ps_buf_adds(out, ",\"help\":");
+	ps_json_string(out, v->help, strlen(v->help));
+	ps_buf_adds(out, ",\"options\":[");
+	for (const struct ps_option *o = v->options; o->name; o++) {
+		const char *fallback = o->fallback ? o->fallback : "";
+
+		ps_buf_addf(out, "%s{\"name\":\"%s\",\"default\":", o == v->options ? "" : ",", o->name);
+		ps_json_string(out, fallback, strlen(fallback));
+		ps_buf_adds(out, ",\"help\":");
+		ps_json_string(out, o->help, strlen(o->help));
+		ps_buf_addc(out, '}');
+	}
+	ps_buf_adds(out, "]}\n");
+	return ps_cli_print(out, PS_EXIT_OK);
+}
+
 static int help_all(struct ps_buf *out)
 {
 	bool colour = ps_cli_colour();
@@ -55,6 +75,8 @@ int ps_verb_help(const struct ps_settings *s, int n, char **operands)
 	v = ps_verb_find(operands[0]);
 	if (!v)
 		return ps_cli_usage("help", "there is no verb \"%s\"", operands[0]);
+	if (s->json)
+		return help_one_json(v, &out);
 	ps_buf_addf(&out, "Usage: packetscope %s %s\n\n%c%s.\n\n", v->name, v->synopsis, v->help[0] - 'a' + 'A',
 		v->help + 1);
 	ps_options_help(v->options, &out);

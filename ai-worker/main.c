@@ -1,0 +1,157 @@
+/* packetscope-ai-worker: listens to the aggregator's snapshots and answers questions about them. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "ai-worker/worker.h"
+#include "common/base/buf.h"
+#include "common/base/cleanup.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/options.h"
+#include "common/bus/loop.h"
+
+struct settings {
+	const char *run_dir, *pin_root, *state_dir, *log_level;
+	const char *state, *ai; /* endpoints; "" = in the run directory */
+	bool version;
+};
+
+static const struct ps_option options[] = {
+	PS_OPT_STR("run-dir", 0, struct settings, run_dir, "/run/packetscope", "DIR", "directory of the sockets"),
+	PS_OPT_STR("pin-root", 0, struct settings, pin_root, "/sys/fs/bpf/packetscope", "DIR",
+		"not used by the AI worker"),
+	PS_OPT_STR(
+		"state-dir", 0, struct settings, state_dir, "/var/lib/packetscope", "DIR", "not used by the AI worker"),
+	PS_OPT_STR("log-level", 0, struct settings, log_level, "info", "LEVEL", "error, warn, info or debug"),
+	PS_OPT_STR("state", 0, struct settings, state, "", "ENDPOINT", "where the aggregator publishes"),
+	PS_OPT_STR("ai", 0, struct settings, ai, "", "ENDPOINT", "where to answer requests"),
+	PS_OPT_BOOL("version", 0, struct settings, version, "print the version"),
+	PS_OPT_END,
+};
+
+struct program {
+	struct ps_worker *worker;
+	struct ps_bus *bus;
+	struct ps_loop *loop;
+	struct ps_subscriber *state;
+	struct ps_responder *ai;
+};
+
+static int on_message(void *arg)
+{
+	struct program *p = arg;
+	_cleanup_(ps_message_free) struct ps_message m = {0};
+	int r = ps_subscriber_next(p->state, &m);
+
+	if (r > 0)
+		r = ps_worker_hear(p->worker, &m, ps_clock_boot());
+	if (r < 0)
+		ps_log(PS_LOG_WARN, "message thrown away", "reason=\"%s\"", strerror(-r));
+	return 0;
+}
+
+static int on_request(void *arg)
+{
+	struct program *p = arg;
+	_cleanup_(ps_request_free) struct ps_request req = {0};
+	_cleanup_(ps_value_free) struct ps_value *body = NULL;
+	struct ps_error err = {0};
+	int r = ps_responder_next(p->ai, &req), code;
+
+	if (r < 0)
+		ps_log(PS_LOG_WARN, "request thrown away", "reason=\"%s\"", strerror(-r));
+	if (r <= 0)
+		return 0;
+	code = ps_worker_answer(p->worker, req.op, req.args, ps_clock_boot(), &body, &err);
+	r = ps_responder_reply(p->ai, &req, code, body, NULL, 0, &err);
+	if (r < 0)
+		ps_log(PS_LOG_WARN, "reply not sent", "reason=\"%s\"", strerror(-r));
+	return 0;
+}
+
+static void program_free(struct program *p)
+{
+	ps_loop_free(&p->loop);
+	ps_responder_free(&p->ai);
+	ps_subscriber_free(&p->state);
+	ps_bus_free(&p->bus);
+	ps_worker_free(&p->worker);
+}
+
+static int run(const struct settings *s, struct ps_error *err)
+{
+	_cleanup_(program_free) struct program p = {0};
+	struct ps_endpoints ep;
+	int r = ps_endpoints_default(s->run_dir, &ep);
+
+	if (r < 0)
+		return ps_error_set(err, r, 400, "bad_value", "run-dir", "the path is too long");
+	if (mkdir(s->run_dir, 0755) < 0 && errno != EEXIST)
+		return ps_error_set(err, -errno, 500, "cannot_create", "run-dir", "cannot make %s: %s", s->run_dir,
+			strerror(errno));
+	r = ps_worker_new(ps_clock_boot(), &p.worker);
+	if (r == 0)
+		r = ps_loop_new(&p.loop);
+	if (r == 0)
+		r = ps_loop_handle_signals(p.loop, NULL, NULL);
+	if (r == 0)
+		r = ps_bus_new(&p.bus);
+	if (r == 0)
+		r = ps_subscriber_new(p.bus, *s->state ? s->state : ep.state, PS_WORKER_TOPICS, &p.state, err);
+	if (r == 0)
+		r = ps_responder_new(p.bus, *s->ai ? s->ai : ep.ai, &p.ai, err);
+	if (r == 0)
+		r = ps_loop_add_subscriber(p.loop, p.state, on_message, &p);
+	if (r == 0)
+		r = ps_loop_add_responder(p.loop, p.ai, on_request, &p);
+	if (r < 0)
+		return r;
+	ps_log(PS_LOG_INFO, "ready", "engine=local");
+	return ps_loop_run(p.loop);
+}
+
+static int help(void)
+{
+	_cleanup_(ps_buf_free) struct ps_buf text = PS_BUF_INIT;
+
+	ps_options_help(options, &text);
+	(void)printf("packetscope-ai-worker [OPTION…]\n\nListens to snapshots and answers questions about them.\n\n%s",
+		ps_buf_str(&text) ? ps_buf_str(&text) : "");
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct settings s = {0};
+	struct ps_error err = {0};
+	enum ps_log_level level;
+	int r;
+
+	ps_log_setup("ai-worker", PS_LOG_INFO);
+	r = ps_options_parse(options, "ai-worker", "/etc/packetscope/packetscope.conf", &argc, argv, &s, &err);
+	if (r == -ECANCELED)
+		return help();
+	if (r == 0 && argc > 1)
+		r = ps_error_set(
+			&err, -EINVAL, 400, "bad_value", argv[1], "this program takes no operands; see --help");
+	if (r == 0 && ps_log_level_parse(s.log_level, &level) < 0)
+		r = ps_error_set(&err, -EINVAL, 400, "bad_value", "log-level", "must be error, warn, info or debug");
+	if (r < 0) {
+		ps_log_failure("bad option", r, &err);
+		return 2;
+	}
+	if (s.version) {
+		(void)printf("packetscope-ai-worker %s\n", PS_VERSION);
+		return 0;
+	}
+	ps_log_setup("ai-worker", level);
+	r = run(&s, &err);
+	if (r < 0) {
+		ps_log_failure("cannot go on", r, &err);
+		return 1;
+	}
+	ps_log(PS_LOG_INFO, "stopped", NULL);
+	return 0;
+}

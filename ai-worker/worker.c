@@ -1,0 +1,190 @@
+#include "ai-worker/worker.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "ai-worker/analysis.h"
+#include "ai-worker/limits.h"
+#include "common/base/cleanup.h"
+#include "common/base/clock.h"
+#include "common/codec/msgpack.h"
+
+struct ps_worker {
+	uint64_t started;
+	struct ps_conn *conns; /* of the last snapshot */
+	size_t n_conns;
+	uint64_t snapshot_at; /* 0 = none yet */
+	struct ps_value *stats;
+	uint64_t stats_at;
+	uint64_t findings; /* heard */
+};
+
+int ps_worker_new(uint64_t started, struct ps_worker **ret_worker)
+{
+	struct ps_worker *w = calloc(1, sizeof(*w));
+
+	if (!w)
+		return -ENOMEM;
+	w->started = started;
+	*ret_worker = w;
+	return 0;
+}
+
+void ps_worker_free(struct ps_worker **worker)
+{
+	if (!*worker)
+		return;
+	free((*worker)->conns);
+	ps_value_free(&(*worker)->stats);
+	free(*worker);
+	*worker = NULL;
+}
+
+/* --- hearing ------------------------------------------------------------------------------------- */
+
+static int hear_snapshot(struct ps_worker *w, const struct ps_message *m, uint64_t now)
+{
+	_cleanup_free_ struct ps_conn *conns = NULL;
+	struct ps_batch_reader reader;
+	size_t n = 0;
+	int r;
+
+	if (m->n > PS_BUS_RECORDS_MAX)
+		return -EBADMSG;
+	conns = calloc(PS_MAX(m->n, 1u), sizeof(*conns));
+	if (!conns)
+		return -ENOMEM;
+	r = ps_batch_reader_init(
+		&reader, PS_RECORD_CONN, ps_value_get(m->header, "fields"), m->payload, m->payload_len);
+	while (r >= 0 && n < m->n) {
+		r = ps_batch_next(&reader, &conns[n]);
+		if (r <= 0)
+			break;
+		n++;
+	}
+	if (r < 0)
+		return r;
+	free(w->conns);
+	w->conns = PS_TAKE(conns);
+	w->n_conns = n;
+	w->snapshot_at = now;
+	return 0;
+}
+
+static int hear_stats(struct ps_worker *w, const struct ps_message *m, uint64_t now)
+{
+	struct ps_value *stats = NULL;
+	int r = ps_msgpack_parse(m->payload, m->payload_len, &stats);
+
+	if (r < 0)
+		return r;
+	ps_value_free(&w->stats);
+	w->stats = stats;
+	w->stats_at = now;
+	/* Of an empty table there are no snapshots. */
+	if (ps_value_get_uint(ps_value_get(stats, "table"), "known", 1) == 0) {
+		w->n_conns = 0;
+		w->snapshot_at = now;
+	}
+	return 0;
+}
+
+int ps_worker_hear(struct ps_worker *w, const struct ps_message *m, uint64_t now)
+{
+	switch (m->topic) {
+	case PS_TOPIC_SNAPSHOT:
+		return hear_snapshot(w, m, now);
+	case PS_TOPIC_STATS:
+		return hear_stats(w, m, now);
+	case PS_TOPIC_FINDING:
+		w->findings++;
+		return 0;
+	default:
+		return 0;
+	}
+}
+
+/* --- answering ----------------------------------------------------------------------------------- */
+
+static double seconds_since(uint64_t then, uint64_t now)
+{
+	return now > then ? (double)(now - then) / (double)PS_NSEC : 0;
+}
+
+/* The local engine needs no configuration; an LLM would have endpoint, key and model. */
+static struct ps_value *status(const struct ps_worker *w, uint64_t now)
+{
+	_cleanup_(ps_value_free) struct ps_value *v = ps_value_map();
+	int r = ps_value_set(v, "part", ps_value_string("ai-worker"));
+
+	r |= ps_value_set(v, "version", ps_value_string(PS_VERSION));
+	r |= ps_value_set(v, "pid", ps_value_int(getpid()));
+	r |= ps_value_set(v, "uptime", ps_value_real(seconds_since(w->started, now)));
+	r |= ps_value_set(v, "is_configured", ps_value_bool(false));
+	r |= ps_value_set(v, "has_api_key", ps_value_bool(false));
+	r |= ps_value_set(v, "has_endpoint", ps_value_bool(false));
+	r |= ps_value_set(v, "has_model", ps_value_bool(false));
+	r |= ps_value_set(v, "engine", ps_value_string("local"));
+	r |= ps_value_set(v, "snapshot_age",
+		w->snapshot_at ? ps_value_real(seconds_since(w->snapshot_at, now)) : ps_value_null());
+	r |= ps_value_set(v, "connections", ps_value_uint(w->n_conns));
+	r |= ps_value_set(v, "findings", ps_value_uint(w->findings));
+	return r ? NULL : PS_TAKE(v);
+}
+
+/* true unless it is given; anything but a boolean is an error. */
+static int read_flag(const struct ps_value *args, const char *name, bool *ret_flag, struct ps_error *err)
+{
+	const struct ps_value *v = ps_value_get(args, name);
+
+	if (v && ps_value_kind(v) != PS_VALUE_BOOL)
+		return ps_error_set(err, -EINVAL, 400, "bad_value", name, "must be true or false, not %s",
+			ps_value_kind_name(ps_value_kind(v)));
+	*ret_flag = ps_value_as_bool(v, true);
+	return 0;
+}
+
+static int analyze(struct ps_worker *w, const struct ps_value *args, uint64_t now, struct ps_value **ret_body,
+	struct ps_error *err)
+{
+	struct ps_analysis_input in = {
+		.have_snapshot = w->snapshot_at != 0,
+		.conns = w->conns,
+		.n_conns = w->n_conns,
+		.snapshot_age = seconds_since(w->snapshot_at, now),
+		.stats = w->stats && now - w->stats_at < PS_AI_STALE_NS ? w->stats : NULL,
+	};
+	int r = read_flag(args, "include_tcp", &in.include_tcp, err);
+
+	if (r == 0)
+		r = read_flag(args, "include_icmp", &in.include_icmp, err);
+	if (r == 0)
+		r = read_flag(args, "include_stats", &in.include_stats, err);
+	if (r < 0)
+		return 400;
+	*ret_body = ps_analysis(&in);
+	return 200;
+}
+
+int ps_worker_answer(struct ps_worker *w, const char *op, const struct ps_value *args, uint64_t now,
+	struct ps_value **ret_body, struct ps_error *err)
+{
+	int code = 200;
+
+	if (strcmp(op, "status") == 0) {
+		*ret_body = status(w, now);
+	} else if (strcmp(op, "analyze") == 0) {
+		code = analyze(w, args, now, ret_body, err);
+	} else {
+		(void)ps_error_set(err, -ENOENT, 404, "unknown_op", "op",
+			"the AI worker answers status and analyze, not \"%s\"", op);
+		return 404;
+	}
+	if (code == 200 && !*ret_body) {
+		(void)ps_error_set(err, -ENOMEM, 503, "no_memory", "", "out of memory");
+		return 503;
+	}
+	return code;
+}

@@ -1,0 +1,26 @@
+/*
+ * The AI worker put together: what it has heard on the bus, and its answers on the `ai` socket (docs/control.md).
+ */
+#ifndef PS_AI_WORKER_H
+#define PS_AI_WORKER_H
+
+#include "common/base/error.h"
+#include "common/bus/bus.h"
+
+struct ps_worker;
+
+/* started, and every `now` below: boot time, ns. -ENOMEM. */
+int ps_worker_new(uint64_t started, struct ps_worker **ret_worker);
+void ps_worker_free(struct ps_worker **worker);
+
+/* Topics that it wants to hear. */
+#define PS_WORKER_TOPICS (1u << PS_TOPIC_SNAPSHOT | 1u << PS_TOPIC_STATS | 1u << PS_TOPIC_FINDING)
+
+/* Takes one message in. -EBADMSG: it breaks the format, and what was known stays. -ENOMEM. */
+int ps_worker_hear(struct ps_worker *w, const struct ps_message *m, uint64_t now);
+
+/* Answers a request: the status of the reply, and *ret_body (the caller's) or err. */
+int ps_worker_answer(struct ps_worker *w, const char *op, const struct ps_value *args, uint64_t now,
+	struct ps_value **ret_body, struct ps_error *err);
+
+#endif
