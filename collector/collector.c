@@ -8,10 +8,10 @@
 #include <unistd.h>
 
 #include "collector/detach.h"
+#include "collector/host.h"
 #include "collector/lock.h"
 #include "collector/maps.h"
 #include "collector/object.h"
-#include "collector/probe.h"
 #include "collector/publish.h"
 #include "collector/pump.h"
 #include "collector/runtime.h"
@@ -294,6 +294,8 @@ enum ps_exit ps_collector_run(const struct ps_settings *settings)
 
 	if (r < 0)
 		return fail("cannot start", r, &err);
+	if (ps_pins_clear_other_abi(&c.pins) > 0)
+		ps_log(PS_LOG_INFO, "removed the maps of another version", "pins=%s/maps", c.pins.root);
 	/* libbpf has left; what it needed goes back to the system. */
 	(void)malloc_trim(0);
 	attached = ps_watch_attached(c.watch, &wanted);
@@ -340,7 +342,7 @@ enum ps_exit ps_collector_probe(const struct ps_settings *settings)
 
 	if (r < 0)
 		return fail("cannot probe", r, &err);
-	v = ps_probe(&pins, settings->iface);
+	v = ps_host_probe(&pins, settings->iface);
 	if (!v)
 		return fail("cannot probe", -ENOMEM, &err);
 	ps_json_write_pretty(&text, v);

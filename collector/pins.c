@@ -77,7 +77,7 @@ static int mount_bpffs(struct ps_pins *pins, struct ps_error *err)
 	return 0;
 }
 
-/* Makes `path` (not what is above it) with this mode and group; an existing one is brought to them. */
+/* Makes `path` (not what is above it) with this mode and group (-1: whichever); an existing one is brought to them. */
 static int make_dir(const char *path, mode_t mode, gid_t gid)
 {
 	if (mkdir(path, mode) < 0 && errno != EEXIST)
@@ -102,13 +102,13 @@ int ps_pins_make(struct ps_pins *pins, struct ps_error *err)
 				err, -errno, 500, "no_pins", "pin-root", "Cannot make %s: %s.", above, strerror(errno));
 	}
 	(void)snprintf(above, sizeof(above), "%s/maps", pins->root);
-	r = make_dir(pins->root, 0755, 0);
+	r = make_dir(pins->root, 0755, (gid_t)-1);
 	if (r == 0)
 		r = make_dir(above, 0750, pins->gid);
 	if (r == 0)
 		r = make_dir(pins->maps, 0750, pins->gid);
 	if (r == 0)
-		r = make_dir(pins->links, 0700, 0);
+		r = make_dir(pins->links, 0700, (gid_t)-1);
 	if (r < 0)
 		return ps_error_set(err, r, 500, "no_pins", "pin-root",
 			"Cannot make the pin directories below %s (%s): root, or the owner of that directory, can.",
@@ -122,9 +122,20 @@ char *ps_pins_map(const struct ps_pins *pins, const char *name, char buf[static 
 	return buf;
 }
 
+static void swap(char *text, char from, char to)
+{
+	for (; *text; text++)
+		if (*text == from)
+			*text = to;
+}
+
 char *ps_pins_link(const struct ps_pins *pins, const char *kind, const char *iface, char buf[static PS_PIN_NAME])
 {
-	(void)snprintf(buf, PS_PIN_NAME, "%s/%.8s-%.16s", pins->links, kind, iface);
+	int at = snprintf(buf, PS_PIN_NAME, "%s/%.8s-", pins->links, kind);
+
+	/* bpffs takes no dot in a name, an interface no colon. */
+	(void)snprintf(buf + at, PS_PIN_NAME - (size_t)at, "%.16s", iface);
+	swap(buf + at, '.', ':');
 	return buf;
 }
 
@@ -191,6 +202,7 @@ int ps_pins_each_link(const struct ps_pins *pins, int (*fn)(void *arg, const cha
 		if (e->d_name[0] == '.' || !dash)
 			continue;
 		*dash = 0;
+		swap(dash + 1, ':', '.');
 		r = fn(arg, e->d_name, dash + 1);
 		if (r)
 			return r;

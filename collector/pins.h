@@ -2,7 +2,7 @@
  * Where the kernel part is pinned: directories on a BPF file system, their modes, and the lock of their one owner.
  *
  *	ROOT/maps/v<ABI>/NAME    0660 in 0750, group as asked: the aggregator reads and writes maps by file permission
- *	ROOT/link/KIND-IFACE     0700: links are nobody's business but the collector's
+ *	ROOT/link/KIND-IFACE     in 0700: links are nobody's business but the collector's; a dot of the name is a colon
  *
  * A pin keeps its object alive when every program is dead. Maps of another ABI version stand in another directory, so
  * that a layout that has changed is never taken for this one.

@@ -33,7 +33,7 @@ uint64_t ps_publish_flush(struct ps_publish *publish, uint64_t now, bool force);
 /* What the kernel lost, by event type, absolute: goes into the headers. */
 void ps_publish_set_lost(struct ps_publish *publish, const uint64_t lost[static PS_EV_TYPES]);
 
-/* Brings the ledger up to date. Call it once a second or so. */
+/* Brings the ledger up to date. Call it after what may have sent. */
 void ps_publish_settle(struct ps_publish *publish);
 
 /* Events that broke the ABI since the start of this process. */

@@ -40,6 +40,8 @@ static int on_pace(void *arg)
 	size_t taken = drain(p, &busy);
 	uint64_t due = ps_publish_flush(p->publish, ps_clock_boot(), false);
 
+	/* Often, so that after kill -9 the ledger misses only what was still waiting. */
+	ps_publish_settle(p->publish);
 	if (busy)
 		ps_loop_set_timer(p->loop, p->timer, 1);
 	else if (taken > 0 || due != UINT64_MAX)

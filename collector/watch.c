@@ -337,11 +337,39 @@ static int note_unwanted(void *arg, const char *kind, const char *iface)
 	return 0;
 }
 
+static bool not_there(const struct ps_watch *w, uint32_t ifindex)
+{
+	char name[IFNAMSIZ];
+
+	(void)w;
+	return !if_indextoname(ifindex, name);
+}
+
+static bool not_watched(const struct ps_watch *w, uint32_t ifindex)
+{
+	for (unsigned k = 0; k < w->n; k++)
+		if (w->iface[k].ifindex == ifindex)
+			return false;
+	return true;
+}
+
+/* Removes the rows of ps_ifaces that `drop` says yes to. */
+static void clean_rows(const struct ps_watch *w, bool (*drop)(const struct ps_watch *w, uint32_t ifindex))
+{
+	int fd = ps_maps_fd(w->maps, "ps_ifaces");
+	uint32_t keys[PS_IFACES_MAX];
+	size_t n = 0;
+
+	while (n < PS_ARRAY_SIZE(keys) && bpf_map_get_next_key(fd, n ? &keys[n - 1] : NULL, &keys[n]) == 0)
+		n++;
+	for (size_t k = 0; k < n; k++)
+		if (drop(w, keys[k]))
+			(void)bpf_map_delete_elem(fd, &keys[k]);
+}
+
 static void drop_unwanted(struct ps_watch *w)
 {
 	struct unwanted u = {.w = w};
-	uint32_t key, next;
-	bool more;
 
 	(void)ps_pins_each_link(w->pins, note_unwanted, &u);
 	for (unsigned k = 0; k < u.n; k++) {
@@ -352,18 +380,7 @@ static void drop_unwanted(struct ps_watch *w)
 			ps_log(PS_LOG_INFO, "detached from an interface that is no longer asked for", "iface=%s",
 				u.name[k]);
 	}
-	/* And what the programs know of interfaces that are not watched now. */
-	for (more = bpf_map_get_next_key(ps_maps_fd(w->maps, "ps_ifaces"), NULL, &key) == 0; more; key = next) {
-		bool wanted = false;
-
-		more = bpf_map_get_next_key(ps_maps_fd(w->maps, "ps_ifaces"), &key, &next) == 0;
-		for (unsigned k = 0; k < w->n; k++)
-			wanted |= w->iface[k].ifindex == key;
-		if (!wanted)
-			(void)bpf_map_delete_elem(ps_maps_fd(w->maps, "ps_ifaces"), &key);
-		if (!more)
-			break;
-	}
+	clean_rows(w, not_watched);
 }
 
 static void roll_back(struct ps_watch *w)
@@ -402,6 +419,8 @@ int ps_watch_start(struct ps_watch *watch, struct ps_error *err)
 	if (r < 0)
 		return ps_error_set(
 			err, r, 500, "no_netlink", "", "Cannot ask the kernel for interfaces: %s.", strerror(-r));
+	/* Rows of interfaces that went while nobody looked would fill the map in time. */
+	clean_rows(watch, not_there);
 	r = start_all(watch, err);
 	if (r < 0) {
 		roll_back(watch);

@@ -79,6 +79,7 @@ class Collector:
         self.pin_root = os.path.join(BPFFS, os.path.basename(self.directory))
         self.log_path = os.path.join(self.directory, "log")
         self.process = None
+        self.wrapper = []  # a program and its arguments that runs the collector
 
     def __enter__(self):
         return self
@@ -92,7 +93,7 @@ class Collector:
             shutil.rmtree(self.directory, ignore_errors=True)
 
     def command(self, *args):
-        return self.ns.command(COLLECTOR, "--run-dir", self.run_dir, "--pin-root", self.pin_root, *args)
+        return self.ns.command(*self.wrapper, COLLECTOR, "--run-dir", self.run_dir, "--pin-root", self.pin_root, *args)
 
     def environment(self):
         return {**{k: v for k, v in os.environ.items() if not k.startswith("PACKETSCOPE_")}, "PACKETSCOPE_CONFIG": "/dev/null"}
@@ -528,6 +529,64 @@ def check_detach(report, collector, host):
     report.equal("--keep-on-exit=false detaches", xdp_of(host.server, "ps0"), None)
 
 
+def check_names(report, host):
+    """A dot, as VLAN interfaces have it, cannot stand in the name of a pin."""
+    host.server.run("ip", "link", "add", "br0.7", "type", "bridge")
+    with Collector(host.server, "br0.7", "--tc-mode", "tcx") as collector:
+        collector.start()
+        collector.kill()
+        collector.start()
+        report.check("an interface with a dot: replaced in place", "program replaced in place" in collector.log(), collector.log())
+        collector.stop()
+        report.check("and detached by its name", "XDP program from br0.7" in collector.detach().stdout)
+        report.equal("nothing is on it", xdp_of(host.server, "br0.7"), None)
+    host.server.run("ip", "link", "del", "br0.7")
+
+
+def check_jumbo(report, host):
+    """veth refuses a native program that does not know frames of several pieces."""
+    host.server.run("ip", "link", "set", "ps0", "mtu", "9000")
+    host.client.run("ip", "link", "set", "ps1", "mtu", "9000")
+    with Collector(host.server, "ps0") as collector:
+        collector.start()
+        report.equal("MTU 9000", xdp_of(host.server, "ps0"), ("native", "ps_xdp"))
+        report.equal("a frame of 8000 bytes passes", int(host.client.run(
+            "ping", "-q", "-n", "-c", "3", "-i", "0.1", "-s", "8000", SERVER4).split(" received")[0].rsplit(" ", 1)[1]), 3)
+        host.server.run("ip", "link", "set", "ps0", "mtu", "1500")
+        wait_for("the new MTU is noted", lambda: [row["mtu"] for row in collector.interfaces().values()] == [1500], 5)
+        report.check("a change of the MTU is noted", True)
+    host.client.run("ip", "link", "set", "ps1", "mtu", "1500")
+
+
+def check_capabilities(report, host):
+    """Root without any capability but the three that doctor names, as in a container."""
+    with Collector(host.server, "ps0") as collector:
+        three = "-all,+net_admin,+bpf,+perfmon"
+        collector.wrapper = ["setpriv", "--inh-caps", three, "--bounding-set", three, "--regid", "65534", "--clear-groups"]
+        collector.start()
+        report.equal("three capabilities suffice", xdp_of(host.server, "ps0"), ("native", "ps_xdp"))
+        report.equal("pins have the group of the process", os.stat(collector.pin("ps_stats")).st_gid, 65534)
+        collector.stop()
+        report.equal("and they detach", collector.detach("--purge").returncode, 0)
+        collector.wrapper = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"]
+        status, log = collector.refused()
+        report.check("without them: refused, and they are named", status == 1 and "CAP_BPF" in log, f"{status} {log}")
+
+
+def check_suspend(report, host):
+    """After a suspend the boot clock is ahead of the monotonic one; a time namespace shows the same."""
+    with Collector(host.server, "ps0") as collector:
+        collector.start()
+        offset = collector.map("ps_runtime")[0]["formatted"]["value"]["clock_offset"]
+        collector.stop()
+        collector.wrapper = ["unshare", "--time", "--boottime", "3600", "--fork", "--kill-child"]
+        collector.start("--report-interval", "2")
+        runtime = collector.map("ps_runtime")[0]["formatted"]["value"]
+        ahead = (runtime["clock_offset"] - offset) / 1e9
+        report.check("the programs are told of an hour of suspend", abs(ahead - 3600) < 1, f"{ahead} s")
+        report.equal("and of the report interval", runtime["report_interval"], 2_000_000_000)
+
+
 def check_half_made(report, host):
     """A start that died while it made the maps."""
     with Collector(host.server, "ps0") as collector:
@@ -557,7 +616,7 @@ def check_probe(report, host):
 
 
 def test(report):
-    need("bpftool", "ping", "tc")
+    need("bpftool", "ping", "tc", "setpriv", "unshare")
     with Host("psc") as host:
         time.sleep(1)  # what a new link says of itself
         check_probe(report, host)
@@ -578,6 +637,10 @@ def test(report):
         check_late(report, host)
         check_several(report, host)
         check_half_made(report, host)
+        check_names(report, host)
+        check_jumbo(report, host)
+        check_capabilities(report, host)
+        check_suspend(report, host)
     report.equal("nothing is left", host.leftovers(), [])
 
 

@@ -1,4 +1,4 @@
-#include "collector/probe.h"
+#include "collector/host.h"
 
 #include <linux/capability.h>
 #include <linux/ethtool.h>
@@ -196,7 +196,7 @@ static void add_missing(struct listing *l)
 	}
 }
 
-struct ps_value *ps_probe(const struct ps_pins *pins, const char *ifaces)
+struct ps_value *ps_host_probe(const struct ps_pins *pins, const char *ifaces)
 {
 	_cleanup_(ps_value_free) struct ps_value *v = ps_value_map();
 	struct listing l = {.pins = pins, .wanted = ifaces, .list = ps_value_list()};
