@@ -40,14 +40,14 @@ EXAMPLES = (
 MORE = (
     ("source address", {"src_ip": CLIENT6}, {"tcp6-23", "tcp6-80", "udp6", "echo6", "unreach6-udp"}),
     ("source and destination", {"src_ip": CLIENT4, "dst_ip": SERVER4, "protocol": "udp"}, {"udp-23", "udp-3306"}),
-    ("UDP port", {"rule_type": "udp", "dst_port": 23}, {"udp-23"}),
+    ("UDP port", {"rule_type": "udp", "dst_port": 23}, {"udp-23", "udp6"}),
     ("source port", {"rule_type": "tcp", "src_port": 23}, {"tcp-from-23"}),
     ("SYN without ACK", {"rule_type": "tcp", "tcp_flags": 2, "tcp_flags_mask": 18, "dst_port": 80}, {"tcp-80", "tcp6-80"}),
     ("ACK to a port", {"rule_type": "tcp", "tcp_flags": "ACK", "dst_port": 23}, {"tcp-ack-23"}),
     ("wildcard type and code", {"rule_type": "icmp", "icmp_type": 255, "icmp_code": 255, "inner_dst_port": 53}, {"unreach-udp-dns"}),
     ("ICMPv6", {"protocol": "icmpv6", "rule_type": "icmp", "icmp_type": 128}, {"echo6"}),
     ("quoted source", {"rule_type": "icmp", "inner_src_ip": "192.0.2.99"}, {"unreach-udp-unknown"}),
-    ("nothing on egress", {"rule_type": "tcp", "dst_port": 23, "direction": "egress"}, set()),
+    ("quoted destination port of an address that no probe has", {"rule_type": "icmp", "inner_dst_ip": SERVER4, "inner_dst_port": 53}, set()),
 )
 
 
@@ -140,6 +140,7 @@ class Range:
     """Sends the universe and counts what arrives behind the watched interface."""
 
     def __init__(self, host):
+        self.host = host
         self.sender = host.client.raw("ps1")
         self.receiver = host.server.raw("ps0")
         self.receiver.setblocking(False)
@@ -238,6 +239,29 @@ def check_more(report, pipeline, field):
             note(str(rule))
 
 
+def check_egress(report, pipeline, field):
+    """On egress the same rule meets the answers: the resets that the probes from port 23 get."""
+    rule = pipeline.api.rule({"rule_type": "tcp", "dst_port": 23, "direction": "egress", "enabled": True})
+    answers = field.host.client.raw("ps1")
+    answers.setblocking(False)
+    counts = field.shoot()
+    report.equal("egress rule: what did not arrive", [name for name, count in counts.items() if count != COPIES], [])
+    resets = []
+    while True:
+        try:
+            data, where = answers.recvfrom(2048)
+        except BlockingIOError:
+            break
+        if where[2] != socket.PACKET_OUTGOING and data[12:14] == b"\x08\x00" and data[23] == 6:
+            resets.append(struct.unpack("!H", data[36:38])[0])
+    answers.close()
+    report.check("egress rule: other resets reach the client", len(resets) >= COPIES * len(PORTS), len(resets))
+    report.equal("egress rule: resets to port 23 that reach the client", resets.count(23), 0)
+    wait_for("counter", lambda: pipeline.api.get(f"/api/filters/{rule['id']}")["packets"], 3)
+    report.equal("egress rule: packets counted", pipeline.api.get(f"/api/filters/{rule['id']}")["packets"], COPIES)
+    pipeline.api.request("DELETE", f"/api/filters/{rule['id']}")
+
+
 def check_together(report, pipeline, field):
     """Several at once: the first by priority decides, `allow` ends the search, counters stay apart."""
     api = pipeline.api
@@ -324,11 +348,11 @@ def test(report):
     need("curl", "ping", "ethtool")
     with Host() as host, Pipeline(host.server, "ps0", ["--keep"]) as pipeline:
         field = Range(host)
-        field.host = host
         report.equal("no rules: an empty list", curl(pipeline, "http://localhost:8080/api/filters"), (200, []))
         report.equal("without a rule every probe arrives", [name for name, count in field.shoot().items() if count != COPIES], [])
         check_examples(report, pipeline, field)
         check_more(report, pipeline, field)
+        check_egress(report, pipeline, field)
         check_together(report, pipeline, field)
         check_put(report, pipeline, field)
         check_errors(report, pipeline)
