@@ -325,9 +325,17 @@ static bool matches_everything(const struct ps_rule *rule)
 	       !rule->dst_port;
 }
 
-static bool could_be_icmp(const struct ps_rule *rule, int16_t protocol, int16_t type)
+static bool includes(int16_t wanted, int16_t value)
 {
-	return rule->protocol == protocol && (rule->icmp_type == type || rule->icmp_type == PS_RULE_ANY);
+	return wanted == PS_RULE_ANY || wanted == value;
+}
+
+/* The messages that tell a sender that its packets are too big: RFC 1191 and RFC 8201. */
+static bool includes_too_big(const struct ps_rule *rule)
+{
+	if (rule->protocol == IPPROTO_ICMP)
+		return includes(rule->icmp_type, 3) && includes(rule->icmp_code, 4);
+	return rule->protocol == IPPROTO_ICMPV6 && includes(rule->icmp_type, 2) && includes(rule->icmp_code, 0);
 }
 
 struct ps_value *ps_rule_warnings(const struct ps_rule *rule)
@@ -339,13 +347,14 @@ struct ps_value *ps_rule_warnings(const struct ps_rule *rule)
 	if (rule->action == PS_RULE_ACTION_DROP) {
 		if (matches_everything(rule))
 			warnings[n++] = "This rule drops every packet in its direction, yours included.";
-		if (could_be_icmp(rule, IPPROTO_ICMP, 3))
-			warnings[n++] =
-				"Dropping ICMP type 3 breaks path-MTU discovery: connections over links with a smaller "
-				"MTU may hang. An allow rule for code 4 with a lower priority number avoids it.";
-		if (could_be_icmp(rule, IPPROTO_ICMPV6, 2))
-			warnings[n++] =
-				"Dropping ICMPv6 type 2 (packet too big) breaks path-MTU discovery: IPv6 has no other.";
+		if (includes_too_big(rule))
+			warnings[n++] = rule->protocol == IPPROTO_ICMP
+						? "Dropping ICMP type 3 code 4 breaks path-MTU discovery: connections "
+						  "over links with a smaller MTU "
+						  "may hang. An allow rule for type 3 code 4 with a lower priority "
+						  "number avoids it."
+						: "Dropping ICMPv6 type 2 (packet too big) breaks path-MTU discovery: "
+						  "IPv6 has no other way.";
 		if (rule->protocol == IPPROTO_ICMPV6 && rule->icmp_type >= PS_ND_FIRST && rule->icmp_type <= PS_ND_LAST)
 			warnings[n++] =
 				"Dropping ICMPv6 types 133 to 137 (neighbour discovery) cuts the host off from IPv6.";
