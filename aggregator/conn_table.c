@@ -276,6 +276,18 @@ static bool same_content(const struct ps_conn *a, const struct ps_conn *b)
 	       memcmp(a->history, b->history, sizeof(a->history)) == 0;
 }
 
+/* Two programs read the clocks a moment apart: that is no reason for the beginning to move. A step of the clock is. */
+#define WOBBLE_NS 1000000ull
+
+static void replace_conn(struct ps_conn *known, const struct ps_conn *c)
+{
+	uint64_t first = known->first_seen;
+
+	*known = *c;
+	if (c->first_seen - first + WOBBLE_NS < 2 * WOBBLE_NS)
+		known->first_seen = first;
+}
+
 static int apply_known(struct ps_conn_table *t, struct entry *e, const struct ps_conn *c, bool end, uint64_t now)
 {
 	int age = compare_age(c, &e->conn);
@@ -284,17 +296,17 @@ static int apply_known(struct ps_conn_table *t, struct entry *e, const struct ps
 	if (e->state == ENTRY_ENDED) {
 		if (!end || age <= 0)
 			return PS_CHANGE_NONE;
-		e->conn = *c;
+		replace_conn(&e->conn, c);
 		return PS_CHANGE_UPDATE;
 	}
 	if (!end) {
 		if (age < 0 || same_content(c, &e->conn))
 			return PS_CHANGE_NONE;
-		e->conn = *c;
+		replace_conn(&e->conn, c);
 		return PS_CHANGE_UPDATE;
 	}
 	if (age >= 0)
-		e->conn = *c;
+		replace_conn(&e->conn, c);
 	else
 		e->conn.end_reason = c->end_reason;
 	entry_end(t, e, now);

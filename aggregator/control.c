@@ -105,7 +105,7 @@ static int read_conn_id(struct call *c, uint64_t *ret_id)
 static int conns_get(struct call *c)
 {
 	const struct ps_conn *conn;
-	uint64_t id;
+	uint64_t id = 0;
 	int r = read_conn_id(c, &id);
 
 	if (r < 0)
@@ -316,7 +316,7 @@ static int rules_list(struct call *c)
 static int rules_get(struct call *c)
 {
 	const struct ps_rule *rule;
-	int64_t id;
+	int64_t id = -1;
 	int r = read_rule_id(c, &id);
 
 	if (r < 0)
@@ -345,7 +345,7 @@ static int rules_update(struct call *c)
 {
 	const struct ps_rule_actor who = actor(c);
 	struct ps_rule_result res;
-	int64_t id;
+	int64_t id = -1;
 	int r = read_rule_id(c, &id);
 
 	if (r >= 0)
@@ -361,7 +361,7 @@ static int rules_delete(struct call *c)
 {
 	const struct ps_rule_actor who = actor(c);
 	struct ps_rule_result res;
-	int64_t id;
+	int64_t id = -1;
 	int r = read_rule_id(c, &id);
 
 	if (r >= 0)
@@ -377,7 +377,7 @@ static int rules_switch(struct call *c, bool on)
 {
 	const struct ps_rule_actor who = actor(c);
 	struct ps_rule_result res;
-	int64_t id;
+	int64_t id = -1;
 	int r = read_rule_id(c, &id);
 
 	if (r >= 0)

@@ -157,6 +157,17 @@ static void put_aside(const char *path, uint64_t time, struct ps_value *warnings
 		warn(warnings, "the broken file is kept as %s", aside);
 }
 
+static int no_rules(struct ps_rule **ret_rules, size_t *ret_n)
+{
+	struct ps_rule *rules = calloc(1, sizeof(*rules));
+
+	if (!rules)
+		return -ENOMEM;
+	*ret_rules = rules;
+	*ret_n = 0;
+	return 0;
+}
+
 int ps_rule_file_load(
 	const char *dir, uint64_t time, struct ps_value *warnings, struct ps_rule **ret_rules, size_t *ret_n)
 {
@@ -169,26 +180,22 @@ int ps_rule_file_load(
 	r = load_one(path, ret_rules, ret_n, &err);
 	if (r >= 0 || r == -ENOMEM)
 		return r;
-	if (r != -ENOENT) {
-		warn(warnings, "%s cannot be used: %s%s%s", path, err.field, err.field[0] ? ": " : "", err.message);
-		/* What can't be read at all may be fine: only what was read and is broken goes aside. */
-		if (r == -EINVAL)
-			put_aside(path, time, warnings);
-		ps_error_clear(&err);
-		r = load_one(good, ret_rules, ret_n, &err);
-		if (r >= 0) {
-			warn(warnings, "the last good copy is in force: %zu rules of %s", *ret_n, good);
-			return 0;
-		}
-		if (r == -ENOMEM)
-			return r;
-		warn(warnings, "%s cannot be used either: %s; no rules are in force", good, err.message);
-	} else if (access(good, F_OK) == 0) {
-		warn(warnings, "%s is gone, so there are no rules; a copy of the last ones is %s", path, good);
+	if (r == -ENOENT && access(good, F_OK) < 0)
+		return no_rules(ret_rules, ret_n);
+	warn(warnings, "%s cannot be used: %s%s%s", path, err.field, err.field[0] ? ": " : "", err.message);
+	/* What can't be read at all may be fine: only what was read and is broken goes aside. */
+	if (r == -EINVAL)
+		put_aside(path, time, warnings);
+	ps_error_clear(&err);
+	r = load_one(good, ret_rules, ret_n, &err);
+	if (r == -ENOMEM)
+		return r;
+	if (r >= 0) {
+		warn(warnings, "the last good copy is in force: %zu rules of %s", *ret_n, good);
+		return 0;
 	}
-	*ret_rules = calloc(1, sizeof(**ret_rules));
-	*ret_n = 0;
-	return *ret_rules ? 0 : -ENOMEM;
+	warn(warnings, "%s cannot be used either: %s; there are no rules", good, err.message);
+	return no_rules(ret_rules, ret_n);
 }
 
 /* --- writing ------------------------------------------------------------------------------------ */

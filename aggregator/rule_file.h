@@ -2,7 +2,7 @@
  * The state directory: the rules and the record of their changes.
  *
  *	rules.json            {"version": 1, "rules": [ … ]}, replaced by write, fsync, rename, fsync of the directory
- *	rules.json.last-good  the same content, a file of its own: read when rules.json is broken
+ *	rules.json.last-good  the same content, a file of its own: read when rules.json is broken or gone
  *	rules.json.bad-TIME   a rules.json that could not be read, kept for the operator
  *	audit.jsonl           one line a change: {"time", "who", "op", "before", "after"}
  *
@@ -27,8 +27,8 @@ struct ps_rule_change {
 };
 
 /*
- * Reads the rules, ordered by id; no file is an empty list. A broken file is put aside (`time`, wall clock, names it)
- * and the last good copy is read in its place; what happened is appended to `warnings` (a list). Fails only with
+ * Reads the rules, ordered by id; neither file is an empty list. A broken file is put aside (`time`, wall clock, names
+ * it) and the last good copy is read in its place; what happened is appended to `warnings` (a list). Fails only with
  * -ENOMEM.
  */
 int ps_rule_file_load(
