@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -100,8 +101,8 @@ static unsigned long long start_time(pid_t pid)
 	return ticks;
 }
 
-/* The parts of an earlier `up` that parts.lock names and that are still the same processes. */
-static void kill_orphans(const char *path)
+/* To the parts of an earlier `up` that parts.lock names and that are still the same processes. */
+static void signal_orphans(const char *path, int signal)
 {
 	_cleanup_(ps_buf_free) struct ps_buf text = PS_BUF_INIT;
 	const char *line;
@@ -117,7 +118,7 @@ static void kill_orphans(const char *path)
 		if (ps_process_adopt(orphan.pid, &orphan) < 0)
 			continue;
 		if (ticks > 0 && start_time(orphan.pid) == ticks)
-			ps_process_signal(&orphan, 9);
+			ps_process_signal(&orphan, signal);
 		ps_closep(&orphan.pidfd);
 	}
 }
@@ -126,11 +127,13 @@ static int lock_parts(const char *path, int *ret_fd)
 {
 	uint64_t patience = ps_clock_boot() + PS_UP_ORPHANS_MS * 1000000ull;
 	uint64_t end = patience + PS_UP_ORPHANS_MS * 1000000ull;
+	bool told = false;
 	int r;
 
 	while ((r = lock_file(path, 0, ret_fd)) == -EWOULDBLOCK && ps_clock_boot() < end) {
-		if (ps_clock_boot() >= patience)
-			kill_orphans(path);
+		if (!told || ps_clock_boot() >= patience)
+			signal_orphans(path, told ? SIGKILL : SIGTERM);
+		told = true;
 		(void)usleep(POLL_US);
 	}
 	return r;

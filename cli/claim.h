@@ -15,9 +15,9 @@
 struct ps_claim;
 
 /*
- * Makes the run directory if it is missing, takes both locks and waits until the parts of an earlier `up` have left;
- * after PS_UP_ORPHANS_MS they are killed. -EWOULDBLOCK fills err (409, "already_running"): another `up` runs, and
- * which.
+ * Makes the run directory if it is missing, takes both locks and tells the parts of an earlier `up` that was killed to
+ * leave (they have gone on without it); after PS_UP_ORPHANS_MS they are killed. -EWOULDBLOCK fills err (409,
+ * "already_running"): another `up` runs, and which.
  */
 int ps_claim_take(const char *run_dir, struct ps_claim **ret_claim, struct ps_error *err);
 

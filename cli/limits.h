@@ -38,7 +38,7 @@
 #define PS_UP_STOP_MS 3000
 /* Detaching unpins a few links; the kernel waits for the packets in flight. */
 #define PS_UP_DETACH_MS 10000
-/* The parts of an `up` that was killed leave by themselves within this time. */
+/* The parts of an `up` that was killed are told to leave, and killed after this time. */
 #define PS_UP_ORPHANS_MS 5000
 /* How often readiness is asked for, and when it is time to say what is missing. */
 #define PS_UP_READY_POLL_MS 100

@@ -63,16 +63,18 @@ char *ps_process_describe(const struct ps_process_end *end, char buf[static PS_P
 }
 
 /* Between fork and exec, perhaps beside other threads: nothing but system calls. */
-static void become(char *const argv[], int stdout_fd, pid_t parent)
+static void become(char *const argv[], int stdout_fd, enum ps_process_bond bond, pid_t parent)
 {
 	static const char failed[] = "packetscope: cannot execute ";
 	struct sigaction plain = {.sa_handler = SIG_DFL};
 	sigset_t none;
 	int null;
 
-	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
-	if (getppid() != parent)
-		_exit(127);
+	if (bond == PS_PROCESS_LEASHED) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+		if (getppid() != parent)
+			_exit(127);
+	}
 	(void)setpgid(0, 0);
 	(void)sigaction(SIGPIPE, &plain, NULL);
 	(void)sigaction(SIGINT, &plain, NULL);
@@ -91,7 +93,7 @@ static void become(char *const argv[], int stdout_fd, pid_t parent)
 	_exit(127);
 }
 
-int ps_process_start(char *const argv[], int stdout_fd, struct ps_process *ret_process)
+int ps_process_start(char *const argv[], int stdout_fd, enum ps_process_bond bond, struct ps_process *ret_process)
 {
 	pid_t parent = getpid();
 	pid_t pid = fork();
@@ -100,7 +102,7 @@ int ps_process_start(char *const argv[], int stdout_fd, struct ps_process *ret_p
 	if (pid < 0)
 		return -errno;
 	if (pid == 0)
-		become(argv, stdout_fd, parent);
+		become(argv, stdout_fd, bond, parent);
 	pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 	if (pidfd < 0) {
 		int r = -errno;
@@ -214,7 +216,7 @@ int ps_process_run(char *const argv[], int timeout_ms, struct ps_buf *out, struc
 		reader = ends[0];
 		writer = ends[1];
 	}
-	r = ps_process_start(argv, writer, &p);
+	r = ps_process_start(argv, writer, PS_PROCESS_LEASHED, &p);
 	if (r < 0)
 		return r;
 	ps_closep(&writer);

@@ -36,13 +36,17 @@ struct ps_process_end {
 #define PS_PROCESS_END_TEXT 64
 char *ps_process_describe(const struct ps_process_end *end, char buf[static PS_PROCESS_END_TEXT]);
 
+enum ps_process_bond {
+	PS_PROCESS_OUTLIVES, /* goes on when we are killed */
+	PS_PROCESS_LEASHED,  /* gets SIGTERM when the calling thread ends, however that ends */
+};
+
 /*
  * Starts argv[0] (a path) in a process group of its own, so that a Ctrl-C at the terminal reaches only us, with no
- * signal blocked or ignored, and with SIGTERM for it when the calling thread ends, however that ends. Its standard
- * input is empty; its standard output is `stdout_fd`, or our standard error (-1). -errno of fork; a program that cannot
- * be executed ends with code 127.
+ * signal blocked or ignored. Its standard input is empty; its standard output is `stdout_fd`, or our standard error
+ * (-1). -errno of fork; a program that cannot be executed ends with code 127.
  */
-int ps_process_start(char *const argv[], int stdout_fd, struct ps_process *ret_process);
+int ps_process_start(char *const argv[], int stdout_fd, enum ps_process_bond bond, struct ps_process *ret_process);
 
 /* A process that somebody else started: for signals only. -ESRCH: it has gone. */
 int ps_process_adopt(pid_t pid, struct ps_process *ret_process);

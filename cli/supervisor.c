@@ -60,7 +60,7 @@ static int child_start(struct child *c)
 {
 	struct ps_supervisor *s = c->owner;
 	struct ps_child_note note = {.event = PS_CHILD_STARTED, .name = c->name};
-	int r = ps_process_start(c->argv, -1, &c->process);
+	int r = ps_process_start(c->argv, -1, PS_PROCESS_OUTLIVES, &c->process);
 
 	ps_backoff_started(&c->backoff, ps_clock_boot());
 	if (r < 0)

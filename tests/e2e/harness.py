@@ -263,7 +263,8 @@ class Pipeline:
         found = [f"process {pid} ({name})" for pid, name in self.processes().items()]
         for top in (self.pin_root, self.run_dir):
             for directory, _, names in os.walk(top):
-                found += [os.path.join(directory, name) for name in names]
+                # A lock file is not a lock; removing one would race with the next start.
+                found += [os.path.join(directory, name) for name in names if not name.endswith(".lock")]
         return found
 
 

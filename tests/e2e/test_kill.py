@@ -159,18 +159,26 @@ def kill_one(pipeline, part):
     """Kills a part once; returns the seconds until all is well again and the names of those that died with it."""
     before = wait_for("five programs", lambda: all_pids(pipeline), 5)
     os.kill(before[part], signal.SIGKILL)
-    started = time.monotonic()
     if part == "up":
+        # The others go on without it; whoever starts it again (systemd, an operator) gets parts of its own.
         pipeline.process.wait(2)
+        time.sleep(0.3)
+        alive = pipeline.processes()
+        died = [other for other in PARTS if before[other] not in alive]
         pipeline.start()
+    started = time.monotonic()
+
+    fresh = (part, *PARTS) if part == "up" else (part,)
 
     def back():
         now = all_pids(pipeline)
-        return now if now and now[part] != before[part] and healthy(pipeline) else None
+        return now if now and all(now[one] != before[one] for one in fresh) and healthy(pipeline) else None
 
     after = wait_for(f"{part} is back", back, 10, 0.02)
     seconds = time.monotonic() - started
-    return seconds, [other for other in after if other != part and after[other] != before[other]]
+    if part != "up":
+        died = [other for other in after if other != part and after[other] != before[other]]
+    return seconds, died
 
 
 def kill_in_turn(report, pipeline, part):
