@@ -1,0 +1,271 @@
+/* Lists of connections: filters, every order, pages that neither skip nor repeat. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "aggregator/conn_query.h"
+#include "common/codec/json.h"
+#include "tests/unit/memory_kernel.h"
+
+#define N 700
+
+static uint64_t rnd = 3;
+
+static struct ps_conn random_conn(uint64_t id)
+{
+	struct ps_conn c;
+
+	memset(&c, 0, sizeof(c));
+	c.id = id;
+	c.proto = mk_random(&rnd) % 2 ? IPPROTO_TCP : IPPROTO_UDP;
+	c.src_ip = (struct ps_addr){.family = 4, .word = {htonl(0x0a000000 + (uint32_t)(mk_random(&rnd) % 20))}};
+	c.dst_ip = (struct ps_addr){
+		.family = 6, .word = {htonl(0x20010db8), 0, 0, htonl((uint32_t)(mk_random(&rnd) % 5))}};
+	c.src_port = (uint16_t)(40000 + mk_random(&rnd) % 100);
+	c.dst_port = (uint16_t)(mk_random(&rnd) % 2 ? 443 : 53);
+	c.state = c.proto == IPPROTO_TCP ? PS_TCP_ESTABLISHED : PS_STATE_UNREPLIED;
+	(void)snprintf(c.iface, sizeof(c.iface), "eth%u", (unsigned)(mk_random(&rnd) % 3));
+	(void)snprintf(c.history, sizeof(c.history), "S%c", (char)('a' + mk_random(&rnd) % 26));
+	c.first_seen = 1000 * MK_SEC + mk_random(&rnd) % 1000;
+	c.last_seen = 2000 * MK_SEC + mk_random(&rnd) % 50;
+	c.duration = c.last_seen - c.first_seen;
+	c.loss = (double)(mk_random(&rnd) % 10) / 10;
+	c.rule_id = (int32_t)(mk_random(&rnd) % 5) - 1;
+	c.orig_packets = 1 + mk_random(&rnd) % 9;
+	c.orig_bytes = mk_random(&rnd) % 3 ? mk_random(&rnd) : UINT64_MAX - 1;
+	return c;
+}
+
+static struct ps_conn_table *table;
+
+static int setup(void **state)
+{
+	(void)state;
+	assert_int_equal(ps_conn_table_new(10000, &table), 0);
+	for (uint64_t id = 1; id <= N; id++) {
+		struct ps_conn c = random_conn(id * 16);
+
+		assert_int_equal(
+			ps_conn_table_apply(table, &c, id % 10 == 0, 1), id % 10 == 0 ? PS_CHANGE_END : PS_CHANGE_NEW);
+	}
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	ps_conn_table_free(&table);
+	return 0;
+}
+
+static int parse(const char *text, struct ps_conn_query *q, struct ps_error *err)
+{
+	_cleanup_(ps_value_free) struct ps_value *args = NULL;
+
+	assert_int_equal(ps_json_parse(text, strlen(text), &args, NULL), 0);
+	return ps_conn_query_parse(args, q, err);
+}
+
+static size_t count(const char *text)
+{
+	struct ps_conn_page page;
+	struct ps_conn_query q;
+
+	assert_int_equal(parse(text, &q, NULL), 0);
+	ps_conn_query_run(&q, table, &page);
+	return page.total;
+}
+
+static void defaults(void **state)
+{
+	struct ps_conn_page page;
+	struct ps_conn_query q;
+
+	(void)state;
+	assert_int_equal(ps_conn_query_parse(NULL, &q, NULL), 0);
+	ps_conn_query_run(&q, table, &page);
+	assert_int_equal(page.n, 100);
+	assert_int_equal(page.total, N - N / 10);
+	assert_int_not_equal(page.next[0], 0);
+	for (size_t i = 1; i < page.n; i++)
+		assert_true(page.row[i - 1]->last_seen >= page.row[i]->last_seen);
+}
+
+static void bad_arguments_are_named(void **state)
+{
+	static const struct {
+		const char *args, *field;
+	} bad[] = {
+		{"{\"limit\": 0}", "limit"},
+		{"{\"limit\": 1001}", "limit"},
+		{"{\"limit\": \"x\"}", "limit"},
+		{"{\"limit\": 1.5}", "limit"},
+		{"{\"port\": 65536}", "port"},
+		{"{\"port\": \"\"}", "port"},
+		{"{\"sort\": \"colour\"}", "sort"},
+		{"{\"order\": \"up\"}", "order"},
+		{"{\"proto\": \"smtp\"}", "proto"},
+		{"{\"proto\": 6}", "proto"},
+		{"{\"state\": \"tired\"}", "state"},
+		{"{\"ip\": \"10.0.0\"}", "ip"},
+		{"{\"cursor\": \"x\"}", "cursor"},
+		{"{\"cursor\": \"last_seen.d.00.0000000000000001\"}", "cursor"},
+		{"{\"cursor\": \"last_seen.a.0000000000000000.0000000000000001\"}", "cursor"},
+		{"{\"cursor\": \"last_seen.d.000000000000000g.0000000000000001\"}", "cursor"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < PS_ARRAY_SIZE(bad); i++) {
+		struct ps_error err = {0};
+		struct ps_conn_query q;
+
+		assert_int_equal(parse(bad[i].args, &q, &err), -EINVAL);
+		assert_string_equal(err.field, bad[i].field);
+		assert_int_equal(err.status, 400);
+	}
+}
+
+static void filters(void **state)
+{
+	size_t position = 0, tcp = 0, replied = 0, port = 0, ip = 0, eth = 0, all = 0;
+	const struct ps_conn *c;
+	bool ended;
+
+	(void)state;
+	while ((c = ps_conn_table_next(table, &position, &ended))) {
+		char key[PS_KEY_TEXT];
+
+		all++;
+		if (ended)
+			continue;
+		tcp += c->proto == IPPROTO_TCP;
+		replied += c->state == PS_STATE_UNREPLIED;
+		port += c->src_port == 40007 || c->dst_port == 40007;
+		ip += c->src_ip.word[0] == htonl(0x0a000003);
+		eth += strstr(ps_conn_key(c, key), "10.0.0.3:") != NULL;
+	}
+	assert_int_equal(count("{\"proto\": \"tcp\"}"), tcp);
+	assert_int_equal(count("{\"proto\": \"6\"}"), tcp);
+	assert_int_equal(count("{\"state\": \"unreplied\"}"), replied);
+	assert_int_equal(count("{\"port\": 40007}"), port);
+	assert_int_equal(count("{\"port\": \"40007\"}"), port);
+	assert_int_equal(count("{\"ip\": \"10.0.0.3\"}"), ip);
+	assert_true(ip > 0 && count("{\"ip\": \"2001:db8::3\"}") > 0);
+	assert_int_equal(count("{\"q\": \"10.0.0.3:\"}"), eth);
+	assert_int_equal(count("{\"q\": \"(TcP)\"}"), tcp);
+	assert_int_equal(count("{\"q\": \"nowhere\"}"), 0);
+	assert_int_equal(count("{\"ended\": true}"), all);
+	assert_int_equal(count("{\"proto\": \"tcp\", \"state\": \"unreplied\"}"), 0);
+}
+
+/* Every field, both ways, by pages: each row once, in an order that never turns back. */
+static void pages_of_every_order(void **state)
+{
+	const struct ps_schema *schema = &ps_schemas[PS_RECORD_CONN];
+
+	(void)state;
+	for (size_t f = 0; f < 2 * schema->n_fields; f++) {
+		static unsigned met[N + 1];
+		char args[512], cursor[PS_CURSOR_TEXT] = "";
+		size_t rows = 0;
+
+		memset(met, 0, sizeof(met));
+		do {
+			struct ps_conn_page page;
+			struct ps_conn_query q;
+
+			(void)snprintf(args, sizeof(args),
+				"{\"sort\": \"%s\", \"order\": \"%s\", \"limit\": 97, \"cursor\": \"%s\"}",
+				schema->fields[f / 2].name, f % 2 ? "asc" : "desc", cursor);
+			assert_int_equal(parse(args, &q, NULL), 0);
+			ps_conn_query_run(&q, table, &page);
+			assert_int_equal(page.total, N - N / 10);
+			for (size_t i = 0; i < page.n; i++)
+				met[page.row[i]->id / 16]++;
+			rows += page.n;
+			(void)snprintf(cursor, sizeof(cursor), "%s", page.next);
+		} while (*cursor);
+		assert_int_equal(rows, N - N / 10);
+		for (int i = 1; i <= N; i++)
+			assert_int_equal(met[i], i % 10 != 0);
+	}
+}
+
+static void orders_mean_what_they_say(void **state)
+{
+	struct ps_conn_page page;
+	struct ps_conn_query q;
+
+	(void)state;
+	assert_int_equal(parse("{\"sort\": \"orig_bytes\", \"limit\": 1000}", &q, NULL), 0);
+	ps_conn_query_run(&q, table, &page);
+	assert_true(page.row[0]->orig_bytes == UINT64_MAX - 1);
+	for (size_t i = 1; i < page.n; i++)
+		assert_true(page.row[i - 1]->orig_bytes >= page.row[i]->orig_bytes);
+	assert_int_equal(parse("{\"sort\": \"rule_id\", \"order\": \"asc\", \"limit\": 1000}", &q, NULL), 0);
+	ps_conn_query_run(&q, table, &page);
+	assert_int_equal(page.row[0]->rule_id, -1);
+	for (size_t i = 1; i < page.n; i++)
+		assert_true(page.row[i - 1]->rule_id <= page.row[i]->rule_id);
+	assert_int_equal(parse("{\"sort\": \"loss\", \"order\": \"asc\", \"limit\": 1000}", &q, NULL), 0);
+	ps_conn_query_run(&q, table, &page);
+	for (size_t i = 1; i < page.n; i++)
+		assert_true(page.row[i - 1]->loss <= page.row[i]->loss);
+	assert_int_equal(parse("{\"sort\": \"iface\", \"order\": \"asc\", \"limit\": 1000}", &q, NULL), 0);
+	ps_conn_query_run(&q, table, &page);
+	for (size_t i = 1; i < page.n; i++)
+		assert_true(strcmp(page.row[i - 1]->iface, page.row[i]->iface) <= 0);
+}
+
+/* The last row of a page is gone when the next one is asked for, and others came: rows that stayed are met once. */
+static void pages_of_a_changing_table(void **state)
+{
+	static unsigned met[N + 1];
+	char args[512], cursor[PS_CURSOR_TEXT] = "";
+	uint64_t fresh = 100000;
+
+	(void)state;
+	memset(met, 0, sizeof(met));
+	do {
+		struct ps_conn_page page;
+		struct ps_conn_query q;
+		struct ps_conn c;
+
+		(void)snprintf(
+			args, sizeof(args), "{\"sort\": \"first_seen\", \"limit\": 50, \"cursor\": \"%s\"}", cursor);
+		assert_int_equal(parse(args, &q, NULL), 0);
+		ps_conn_query_run(&q, table, &page);
+		for (size_t i = 0; i < page.n; i++) {
+			if (page.row[i]->id <= 16 * N)
+				met[page.row[i]->id / 16]++;
+		}
+		(void)snprintf(cursor, sizeof(cursor), "%s", page.next);
+		c = *page.row[page.n - 1];
+		assert_true(ps_conn_table_apply(table, &c, true, 1) >= 0);
+		for (int i = 0; i < 20; i++) {
+			c = random_conn(fresh++);
+			(void)ps_conn_table_apply(table, &c, false, 1);
+		}
+	} while (*cursor);
+	for (int i = 1; i <= N; i++)
+		assert_int_equal(met[i], i % 10 != 0);
+}
+
+int main(void)
+{
+#define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(defaults),
+		TEST(bad_arguments_are_named),
+		TEST(filters),
+		TEST(pages_of_every_order),
+		TEST(orders_mean_what_they_say),
+		TEST(pages_of_a_changing_table),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
