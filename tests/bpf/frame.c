@@ -2,14 +2,15 @@
 #include "frame.h"
 
 #include <arpa/inet.h>
-#include <assert.h>
 #include <linux/if_ether.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void put8(struct ps_frame *f, uint8_t v)
 {
-	assert(f->len < sizeof(f->data));
+	if (f->len >= sizeof(f->data))
+		abort();
 	f->data[f->len++] = v;
 }
 
@@ -47,7 +48,8 @@ static void put_addr(struct ps_frame *f, bool v6, const char *text)
 	uint8_t raw[16];
 	size_t n = v6 ? 16 : 4;
 
-	assert(inet_pton(v6 ? AF_INET6 : AF_INET, text, raw) == 1);
+	if (inet_pton(v6 ? AF_INET6 : AF_INET, text, raw) != 1)
+		abort();
 	for (size_t i = 0; i < n; i++)
 		put8(f, raw[i]);
 }

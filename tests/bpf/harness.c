@@ -217,11 +217,21 @@ static void empty_hash(int fd, size_t key_size)
 		assert_int_equal(bpf_map_delete_elem(fd, key), 0);
 }
 
+static void empty_gates(struct ps_rig *rig)
+{
+	static uint32_t keys[PS_RULES_MAX + PS_DROP_GATES];
+	static uint64_t stamps[PS_RULES_MAX + PS_DROP_GATES];
+	uint32_t n = PS_ARRAY_SIZE(keys);
+
+	for (uint32_t i = 0; i < n; i++)
+		keys[i] = i;
+	assert_int_equal(bpf_map_update_batch(ps_rig_map(rig, "ps_drop_gate"), keys, stamps, &n, NULL), 0);
+}
+
 void ps_rig_reset(struct ps_rig *rig)
 {
 	_cleanup_free_ void *zero = calloc((size_t)rig->cpus, sizeof(struct ps_stats));
 	uint32_t key = 0;
-	uint64_t stamp = 0;
 
 	if (rig->tags) {
 		memset(rig->tags, 0, rig->options.buckets * sizeof(*rig->tags));
@@ -234,9 +244,7 @@ void ps_rig_reset(struct ps_rig *rig)
 	empty_hash(ps_rig_map(rig, "ps_icmp"), sizeof(struct ps_icmp_key));
 	empty_hash(ps_rig_map(rig, "ps_frags"), sizeof(struct ps_frag_key));
 	empty_hash(ps_rig_map(rig, "ps_ifaces"), sizeof(uint32_t));
-	for (key = 0; key < PS_RULES_MAX + PS_DROP_GATES; key++)
-		assert_int_equal(bpf_map_update_elem(ps_rig_map(rig, "ps_drop_gate"), &key, &stamp, BPF_ANY), 0);
-	key = 0;
+	empty_gates(rig);
 	assert_int_equal(bpf_map_update_elem(ps_rig_map(rig, "ps_stats"), &key, zero, BPF_ANY), 0);
 	memset(rig->hits, 0, PS_RULES_MAX * sizeof(*rig->hits));
 	memset(rig->sets, 0, 2 * sizeof(*rig->sets));
@@ -266,13 +274,25 @@ uint32_t ps_rig_ingress(struct ps_rig *rig, const struct ps_frame *f)
 	return run.retval;
 }
 
-int ps_rig_egress(struct ps_rig *rig, const struct ps_frame *f, const struct __sk_buff *skb)
+bool ps_rig_try_egress(struct ps_rig *rig, const struct ps_frame *f, const struct __sk_buff *skb, int *ret_verdict)
 {
 	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = f->data, .data_size_in = (uint32_t)f->len, .repeat = 1,
 		.ctx_in = skb, .ctx_size_in = skb ? sizeof(*skb) : 0);
+	int r = bpf_prog_test_run_opts(rig->tc_fd, &run);
 
-	assert_int_equal(bpf_prog_test_run_opts(rig->tc_fd, &run), 0);
-	return (int)run.retval;
+	if (r == -EINVAL)
+		return false;
+	assert_int_equal(r, 0);
+	*ret_verdict = (int)run.retval;
+	return true;
+}
+
+int ps_rig_egress(struct ps_rig *rig, const struct ps_frame *f, const struct __sk_buff *skb)
+{
+	int verdict;
+
+	assert_true(ps_rig_try_egress(rig, f, skb, &verdict));
+	return verdict;
 }
 
 bool ps_rig_in(struct ps_rig *rig, const struct ps_frame_spec *spec)

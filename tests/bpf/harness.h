@@ -81,6 +81,8 @@ void ps_rig_interface(struct ps_rig *rig, uint32_t ifindex, uint32_t flags, uint
 /* One frame through a hook: what the program returned. skb may be NULL. */
 uint32_t ps_rig_ingress(struct ps_rig *rig, const struct ps_frame *f);
 int ps_rig_egress(struct ps_rig *rig, const struct ps_frame *f, const struct __sk_buff *skb);
+/* The same; false if the kernel itself refuses such a frame: it makes no skb of less than a whole IP header. */
+bool ps_rig_try_egress(struct ps_rig *rig, const struct ps_frame *f, const struct __sk_buff *skb, int *ret_verdict);
 /* The same from a description; true if the packet passed. */
 bool ps_rig_in(struct ps_rig *rig, const struct ps_frame_spec *spec);
 bool ps_rig_out(struct ps_rig *rig, const struct ps_frame_spec *spec);

@@ -1,34 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What the parser makes of every kind of frame, on both hooks: the counters tell. */
-#include "harness.h"
+#include "test_rig.h"
 
 #include <linux/if_ether.h>
-#include <string.h>
-
-#include "common/base/cleanup.h"
-
-static struct ps_rig *rig;
-
-static int load(void **state)
-{
-	(void)state;
-	rig = ps_rig_new(NULL);
-	return 0;
-}
-
-static int unload(void **state)
-{
-	(void)state;
-	ps_rig_free(&rig);
-	return 0;
-}
-
-static int reset(void **state)
-{
-	(void)state;
-	ps_rig_reset(rig);
-	return 0;
-}
 
 #define TCP4 .src = "10.0.0.1", .dst = "10.0.0.2", .proto = IPPROTO_TCP, .sport = 1000, .dport = 80
 #define UDP4 .src = "10.0.0.1", .dst = "10.0.0.2", .proto = IPPROTO_UDP, .sport = 1000, .dport = 53
@@ -250,6 +224,7 @@ static void test_truncated_everywhere(void **state)
 	for (size_t i = 0; i < PS_ARRAY_SIZE(specs); i++) {
 		struct ps_frame whole, cut;
 		uint64_t sent = 0;
+		int verdict;
 
 		ps_rig_reset(rig);
 		ps_frame_make(&whole, &specs[i]);
@@ -257,8 +232,11 @@ static void test_truncated_everywhere(void **state)
 			cut = whole;
 			cut.len = len;
 			assert_int_equal(ps_rig_ingress(rig, &cut), XDP_PASS);
-			assert_int_equal(ps_rig_egress(rig, &cut, NULL), -1);
-			sent += 2;
+			sent++;
+			if (ps_rig_try_egress(rig, &cut, NULL, &verdict)) {
+				assert_int_equal(verdict, -1);
+				sent++;
+			}
 			assert_int_equal(ps_rig_stats(rig).packets, sent);
 			ps_rig_check_sums(rig);
 		}
@@ -348,19 +326,19 @@ static void test_forwarded(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(test_plain, reset),
-		cmocka_unit_test_setup(test_padding_is_not_counted, reset),
-		cmocka_unit_test_setup(test_vlans, reset),
-		cmocka_unit_test_setup(test_ipv4_header, reset),
-		cmocka_unit_test_setup(test_ipv6_header, reset),
-		cmocka_unit_test_setup(test_extension_headers, reset),
-		cmocka_unit_test_setup(test_l4_lengths, reset),
-		cmocka_unit_test_setup(test_fragments, reset),
-		cmocka_unit_test_setup(test_truncated_everywhere, reset),
-		cmocka_unit_test_setup(test_short_packets, reset),
-		cmocka_unit_test_setup(test_segmentation, reset),
-		cmocka_unit_test_setup(test_forwarded, reset),
+		TEST(test_plain),
+		TEST(test_padding_is_not_counted),
+		TEST(test_vlans),
+		TEST(test_ipv4_header),
+		TEST(test_ipv6_header),
+		TEST(test_extension_headers),
+		TEST(test_l4_lengths),
+		TEST(test_fragments),
+		TEST(test_truncated_everywhere),
+		TEST(test_short_packets),
+		TEST(test_segmentation),
+		TEST(test_forwarded),
 	};
 
-	return ps_rig_skip() ?: cmocka_run_group_tests(tests, load, unload);
+	return RUN(tests);
 }
