@@ -23,7 +23,7 @@ uint64_t ps_backoff_died(struct ps_backoff *b, uint64_t now)
 		wait *= 2;
 	if (wait > PS_BACKOFF_MAX_NS)
 		wait = PS_BACKOFF_MAX_NS;
-	if (lived >= PS_BACKOFF_LIVED_NS && wait > PS_BACKOFF_LIVED_NS)
-		wait = PS_BACKOFF_LIVED_NS;
+	if (lived >= PS_BACKOFF_LIVED_NS && wait > PS_BACKOFF_LIVED_WAIT_NS)
+		wait = PS_BACKOFF_LIVED_WAIT_NS;
 	return wait;
 }

@@ -3,7 +3,7 @@
  *
  * The first restart is at once. Each further death doubles the wait from PS_BACKOFF_FIRST_NS to PS_BACKOFF_MAX_NS. A
  * part that lived for PS_BACKOFF_HEALTHY_NS starts from the beginning; one that lived for PS_BACKOFF_LIVED_NS did not
- * crash at start, so somebody kills it or it fails at its work, and it waits PS_BACKOFF_LIVED_NS at most.
+ * crash at start, so somebody kills it or it fails at its work, and it waits PS_BACKOFF_LIVED_WAIT_NS at most.
  */
 #ifndef PS_BACKOFF_H
 #define PS_BACKOFF_H

@@ -29,8 +29,10 @@
 #define PS_BACKOFF_MAX_NS 10000000000ull
 /* It was well if it lived this long: the next restart is at once again. */
 #define PS_BACKOFF_HEALTHY_NS 30000000000ull
-/* It was no crash at start if it lived this long: then it is back within PS_BACKOFF_LIVED_NS, however often it dies. */
+/* It was no crash at start if it lived this long: then it waits no longer than this, however often it dies, so that it
+ * is back within two seconds also on a busy host, where loading the kernel part takes one. */
 #define PS_BACKOFF_LIVED_NS 1000000000ull
+#define PS_BACKOFF_LIVED_WAIT_NS 250000000ull
 
 /* A configuration error shows within this time of the first start. */
 #define PS_UP_REFUSAL_NS 10000000000ull

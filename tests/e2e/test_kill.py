@@ -181,17 +181,20 @@ def kill_one(pipeline, part):
     return seconds, died
 
 
-def kill_in_turn(report, pipeline, part):
-    times, others = [], []
+def kill_in_turn(report, pipeline, parts):
+    """Each part once a round, so that none dies younger than a round: one that does is held back as crashing at start."""
+    times, others = {part: [] for part in parts}, []
     for _ in range(KILLS):
-        seconds, died = kill_one(pipeline, part)
-        times.append(seconds)
-        others += died
-        time.sleep(0.1)
-    note(f"{part}: back after {min(times):.2f} to {max(times):.2f} s")
-    report.check(f"{part} killed {KILLS} times: back within {BACK_WITHIN:g} s each time", max(times) <= BACK_WITHIN,
-                 ", ".join(f"{seconds:.2f}" for seconds in times if seconds > BACK_WITHIN))
-    report.equal(f"{part} killed {KILLS} times: nothing else died", others, [])
+        for part in parts:
+            seconds, died = kill_one(pipeline, part)
+            times[part].append(seconds)
+            others += [f"{other} with {part}" for other in died]
+            time.sleep(0.1)
+    for part in parts:
+        note(f"{part}: back after {min(times[part]):.2f} to {max(times[part]):.2f} s")
+        report.check(f"{part} killed {KILLS} times: back within {BACK_WITHIN:g} s each time", max(times[part]) <= BACK_WITHIN,
+                     ", ".join(f"{seconds:.2f}" for seconds in times[part] if seconds > BACK_WITHIN))
+    report.equal(f"{', '.join(parts)} killed {KILLS} times: nothing else died", others, [])
 
 
 def settled(report, what, value, expected):
@@ -213,8 +216,8 @@ def test(report):
         watch = Watch(pipeline.api)
         for thread in (bad, good, browsing, watch):
             thread.start()
-        for part in (*PARTS, "up"):
-            kill_in_turn(report, pipeline, part)
+        kill_in_turn(report, pipeline, PARTS)
+        kill_in_turn(report, pipeline, ("up",))
         for thread in (bad, good, browsing):
             thread.stop()
         watch.stop()
