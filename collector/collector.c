@@ -277,7 +277,7 @@ static enum ps_exit fail(const char *msg, int r, struct ps_error *err)
 static void detach_at_end(struct collector *c)
 {
 	struct ps_error err = {0};
-	int r = ps_detach(&c->pins, false, NULL, NULL, &err);
+	int r = ps_detach_all(&c->pins, false, NULL, NULL, &err);
 
 	if (r < 0)
 		ps_log_failure("cannot detach", r, &err);
@@ -328,7 +328,7 @@ enum ps_exit ps_collector_detach(const struct ps_settings *settings)
 	if (r == 0)
 		r = ps_lock_take(settings->run_dir, pins.root, &lock, &err);
 	if (r == 0)
-		r = ps_detach(&pins, settings->purge, print_removed, NULL, &err);
+		r = ps_detach_all(&pins, settings->purge, print_removed, NULL, &err);
 	return r < 0 ? fail("cannot detach", r, &err) : PS_EXIT_OK;
 }
 

@@ -40,7 +40,7 @@ static int remove_link(void *arg, const char *kind, const char *iface)
 	return 0;
 }
 
-int ps_detach(const struct ps_pins *pins, bool purge, ps_detach_fn fn, void *arg, struct ps_error *err)
+int ps_detach_all(const struct ps_pins *pins, bool purge, ps_detach_fn fn, void *arg, struct ps_error *err)
 {
 	struct removal m = {.pins = pins, .fn = fn, .arg = arg, .err = err};
 	char above[PS_PIN_NAME];

@@ -17,6 +17,6 @@ typedef void (*ps_detach_fn)(void *arg, const char *what);
  * No collector may run on the pin root (see lock.h). Goes on after a failure, returns the first; what an interface in
  * another network namespace holds goes as well, except a clsact filter. fn may be NULL.
  */
-int ps_detach(const struct ps_pins *pins, bool purge, ps_detach_fn fn, void *arg, struct ps_error *err);
+int ps_detach_all(const struct ps_pins *pins, bool purge, ps_detach_fn fn, void *arg, struct ps_error *err);
 
 #endif
