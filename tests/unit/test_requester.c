@@ -169,7 +169,7 @@ static void replies_of_every_shape(void **state)
 struct part {
 	pthread_t thread;
 	const char *endpoint;
-	pthread_barrier_t bound;
+	pthread_barrier_t bound, answered; /* the socket is there; the last reply has been read */
 };
 
 static void *part_main(void *arg)
@@ -189,6 +189,7 @@ static void *part_main(void *arg)
 			(void)ps_responder_reply(resp, &req, 200, req.args, NULL, 0, NULL);
 		ps_request_free(&req);
 	}
+	(void)pthread_barrier_wait(&p->answered);
 	ps_responder_free(&resp);
 	return NULL;
 }
@@ -197,14 +198,17 @@ static void part_start(struct part *p, const char *endpoint)
 {
 	p->endpoint = endpoint;
 	(void)pthread_barrier_init(&p->bound, NULL, 2);
+	(void)pthread_barrier_init(&p->answered, NULL, 2);
 	assert_int_equal(pthread_create(&p->thread, NULL, part_main, p), 0);
 	(void)pthread_barrier_wait(&p->bound);
 }
 
 static void part_join(struct part *p)
 {
+	(void)pthread_barrier_wait(&p->answered);
 	(void)pthread_join(p->thread, NULL);
 	(void)pthread_barrier_destroy(&p->bound);
+	(void)pthread_barrier_destroy(&p->answered);
 }
 
 static void calls(void **state)

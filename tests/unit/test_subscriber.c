@@ -99,28 +99,41 @@ static void expect_refused(const char *what)
 	assert_int_equal(ps_subscriber_malformed(sub), before + 1);
 }
 
+#define PRELUDE_LAST 10000
+
+/* On the topic that is subscribed to last: when one comes through, they all do. */
+static void send_prelude(uint64_t seq)
+{
+	_cleanup_(ps_value_free) struct ps_value *h = header(seq);
+	assert_int_equal(ps_value_set(h, "epoch", ps_value_int(1)), 0);
+	send_with("snapshot", h, one_record, sizeof(one_record));
+}
+
 static int connect_both(void **state)
 {
 	const char *at = tempdir_path("ipc://", "raw.sock");
-	struct ps_message msg = {0};
 	int linger = 0;
 	(void)state;
 	raw = zmq_socket(context, ZMQ_PUB);
 	(void)zmq_setsockopt(raw, ZMQ_LINGER, &linger, sizeof(linger));
 	if (zmq_bind(raw, at) != 0 || ps_subscriber_new(bus, at, ALL, &sub, NULL) < 0)
 		return -1;
-	/* Epoch 1 until the subscription is there. */
-	for (uint64_t seq = 1; seq < 2000; seq++) {
-		_cleanup_(ps_value_free) struct ps_value *h = header(seq);
-		(void)ps_value_set(h, "epoch", ps_value_int(1));
-		send_with("conn.new", h, one_record, sizeof(one_record));
-		(void)usleep(2000);
-		if (ps_subscriber_next(sub, &msg) == 1) {
-			ps_message_free(&msg);
-			return 0;
-		}
+	/* Epoch 1 until the subscription is there, then its last message, so that nothing of it remains. */
+	struct ps_message msg = {0};
+	for (uint64_t seq = 1; ps_subscriber_next(sub, &msg) != 1; seq++) {
+		if (seq == 5000)
+			return -1;
+		send_prelude(seq);
+		(void)usleep(1000);
 	}
-	return -1;
+	send_prelude(PRELUDE_LAST);
+	while (msg.seq != PRELUDE_LAST) {
+		ps_message_free(&msg);
+		if (next(&msg) != 1)
+			return -1;
+	}
+	ps_message_free(&msg);
+	return 0;
 }
 
 static int disconnect_both(void **state)
