@@ -32,6 +32,9 @@ int ps_publish_new(struct ps_bus *bus, const struct ps_endpoints *where, struct 
 	r = ps_publisher_new(bus, where->events, false, &p->events, err);
 	if (r == 0)
 		r = ps_publisher_new(bus, where->feed, true, &p->feed, err);
+	/* The aggregator hears the feed, and tells taps of `events` how far it has come. */
+	if (r == 0)
+		r = ps_publisher_twin(p->feed, p->events);
 	if (r < 0)
 		return r;
 	p->ledger = ledger;

@@ -57,6 +57,12 @@ int ps_publisher_new(struct ps_bus *bus, const char *endpoint, bool reliable, st
 void ps_publisher_free(struct ps_publisher **pub); /* flushes */
 
 /*
+ * Makes `pub` a twin of `other`, before either has sent anything: one epoch, so that sequence numbers mean the same on both as
+ * long as both are given the same records and flushed together. -ENOMEM.
+ */
+int ps_publisher_twin(struct ps_publisher *pub, const struct ps_publisher *other);
+
+/*
  * Queues one record of the topic's type; sends when the batch is full. now: boot time, ns. Before a batch go the waiting ones of the same
  * record type whose topics come earlier in topic.def, so that no connection's end overtakes its beginning. A refused message is no
  * error; a record that cannot be queued (-ENOMEM) is counted in `refused` too.

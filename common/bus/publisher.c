@@ -47,34 +47,53 @@ static int open_socket(struct ps_publisher *pub, struct ps_bus *bus, const char 
 	return ps_socket_bind(&pub->socket, endpoint, err);
 }
 
+/* The part of each header that stays the same. */
+static int begin_headers(struct ps_publisher *pub)
+{
+	char host[HOST_NAME_MAX + 1] = "";
+
+	(void)gethostname(host, sizeof(host) - 1);
+	for (int t = 0; t < PS_TOPICS; t++) {
+		struct lane *lane = &pub->lanes[t];
+		ps_buf_reset(&lane->header);
+		ps_header_begin(&lane->header, (enum ps_topic)t, host, pub->epoch);
+		lane->header_constant = lane->header.len;
+		if (lane->header.error)
+			return lane->header.error;
+	}
+	return 0;
+}
+
 int ps_publisher_new(
 	struct ps_bus *bus, const char *endpoint, bool reliable, struct ps_publisher **ret_pub, struct ps_error *err)
 {
 	_cleanup_(ps_publisher_free) struct ps_publisher *pub = calloc(1, sizeof(*pub));
-	char host[HOST_NAME_MAX + 1] = "";
 	if (!pub)
 		return ps_error_set(err, -ENOMEM, 500, "no_memory", "", "No memory for a publisher");
 	pub->reliable = reliable;
 	pub->epoch = ps_clock_wall();
 	pub->map.limit = PS_BUS_MESSAGE_MAX;
-	(void)gethostname(host, sizeof(host) - 1);
 
 	for (int t = 0; t < PS_TOPICS; t++) {
-		struct lane *lane = &pub->lanes[t];
 		enum ps_record_type type = ps_topic_record((enum ps_topic)t);
 		if (type != PS_RECORD_TYPES)
-			ps_batch_init(&lane->batch, type);
-		lane->header.limit = PS_BUS_HEADER_MAX;
-		ps_header_begin(&lane->header, (enum ps_topic)t, host, pub->epoch);
-		lane->header_constant = lane->header.len;
-		if (lane->header.error)
-			return ps_error_set(err, lane->header.error, 500, "no_memory", "", "No memory for a publisher");
+			ps_batch_init(&pub->lanes[t].batch, type);
+		pub->lanes[t].header.limit = PS_BUS_HEADER_MAX;
 	}
-	int r = open_socket(pub, bus, endpoint, err);
+	int r = begin_headers(pub);
+	if (r < 0)
+		return ps_error_set(err, r, 500, "no_memory", "", "No memory for a publisher");
+	r = open_socket(pub, bus, endpoint, err);
 	if (r < 0)
 		return r;
 	*ret_pub = PS_TAKE(pub);
 	return 0;
+}
+
+int ps_publisher_twin(struct ps_publisher *pub, const struct ps_publisher *other)
+{
+	pub->epoch = other->epoch;
+	return begin_headers(pub);
 }
 
 void ps_publisher_free(struct ps_publisher **pub)

@@ -98,10 +98,45 @@ static void events_become_records_and_counts(void **state)
 	ps_bus_free(&bus);
 }
 
+/* The aggregator hears the feed, and says with a snapshot which of the events it holds: one numbering for both. */
+static void feed_and_events_have_one_numbering(void **state)
+{
+	struct ps_ledger ledger = {0};
+	struct ps_publish *p = NULL;
+	struct ps_subscriber *sub[2] = {NULL, NULL};
+	struct ps_bus *bus = NULL;
+	struct ps_endpoints where;
+	struct ps_message msg[2];
+
+	(void)state;
+	assert_int_equal(ps_endpoints_default(tempdir, &where), 0);
+	assert_int_equal(ps_bus_new(&bus), 0);
+	assert_int_equal(ps_publish_new(bus, &where, &ledger, &p, NULL), 0);
+	assert_int_equal(ps_subscriber_new(bus, where.events, 1u << PS_TOPIC_CONN_NEW, &sub[0], NULL), 0);
+	assert_int_equal(ps_subscriber_new(bus, where.feed, 1u << PS_TOPIC_CONN_NEW, &sub[1], NULL), 0);
+	(void)nanosleep(&(struct timespec){.tv_nsec = 300000000}, NULL);
+	for (uint64_t i = 1; i <= 3; i++) {
+		give(p, PS_EV_CONN_NEW, i, 1000);
+		(void)ps_publish_flush(p, 1000, true);
+		for (int k = 0; k < 2; k++)
+			assert_int_equal(next(sub[k], &msg[k]), 1);
+		assert_int_equal(msg[0].seq, i);
+		assert_int_equal(msg[1].seq, i);
+		assert_int_equal(msg[0].epoch, msg[1].epoch);
+		ps_message_free(&msg[0]);
+		ps_message_free(&msg[1]);
+	}
+	ps_publish_free(&p);
+	ps_subscriber_free(&sub[0]);
+	ps_subscriber_free(&sub[1]);
+	ps_bus_free(&bus);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(events_become_records_and_counts),
+		cmocka_unit_test(feed_and_events_have_one_numbering),
 	};
 
 	return cmocka_run_group_tests(tests, tempdir_make, tempdir_remove);
