@@ -51,7 +51,7 @@ static int read_number(const struct ps_param *p, const char *text, uint64_t *ret
 
 static int read_param(const struct ps_param *p, const char *text, struct ps_value **ret_value, struct ps_error *err)
 {
-	uint64_t n;
+	uint64_t n = 0;
 	int r;
 
 	switch (p->kind) {

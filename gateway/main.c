@@ -42,8 +42,8 @@ static const struct ps_option options[] = {
 	PS_OPT_STR("run-dir", 0, struct settings, run_dir, "/run/packetscope", "DIR", "where the sockets are"),
 	PS_OPT_STR("state-dir", 0, struct settings, state_dir, "/var/lib/packetscope", "DIR",
 		"where the API token is kept"),
-	PS_OPT_STR("pin-root", 0, struct settings, pin_root, "/sys/fs/bpf/packetscope", "DIR",
-		"taken for uniformity; the gateway touches no kernel map"),
+	PS_OPT_STR(
+		"pin-root", 0, struct settings, pin_root, "/sys/fs/bpf/packetscope", "DIR", "not used by the gateway"),
 	PS_OPT_STR("log-level", 0, struct settings, log_level, "info", "LEVEL", "error, warn, info or debug"),
 	PS_OPT_BOOL("version", 0, struct settings, version, "print the version"),
 	PS_OPT_END,
