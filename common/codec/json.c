@@ -198,10 +198,11 @@ static int from_object(const cJSON *c, struct ps_value **ret_value, struct ps_er
 			return ret;
 		if (ps_value_set(map, item->string, child))
 			return no_memory(err);
-		if (ps_value_count(map) != n)
+		if (ps_value_count(map) != n) {
 			return ps_error_set(err, -EINVAL, 400, "bad_json", item->string,
-				"the member \"%.60s\" appears twice in one object; leave one of them out",
-				item->string);
+				"the member \"%.*s\" appears twice in one object; leave one of them out",
+				(int)ps_utf8_cut(item->string, strlen(item->string), 60), item->string);
+		}
 	}
 	*ret_value = PS_TAKE(map);
 	return *ret_value ? 0 : no_memory(err);

@@ -8,15 +8,23 @@
 #include "common/codec/json.h"
 #include "common/model/utf8.h"
 
-static void write_uint(struct ps_buf *out, uint64_t v)
+/* Decimal digits at the end of text; where they begin. */
+static size_t format_uint(char text[static 20], uint64_t v)
 {
-	char text[20];
-	size_t at = sizeof(text);
+	size_t at = 20;
 
 	do {
 		text[--at] = (char)('0' + v % 10);
 		v /= 10;
 	} while (v);
+	return at;
+}
+
+static void write_uint(struct ps_buf *out, uint64_t v)
+{
+	char text[20];
+	size_t at = format_uint(text, v);
+
 	ps_buf_add(out, text + at, sizeof(text) - at);
 }
 
@@ -27,21 +35,27 @@ static void write_int(struct ps_buf *out, int64_t v)
 	write_uint(out, v < 0 ? -(uint64_t)v : (uint64_t)v);
 }
 
-/* The shortest of three precisions that reads back as the same number. */
-static void write_real(struct ps_buf *out, double d)
+/* The shortest of three precisions that reads back as the same number; what is no number is null. Its length. */
+#define REAL_ROOM 40
+static size_t format_real(char text[static REAL_ROOM], double d)
 {
-	char text[40];
-
 	if (!isfinite(d)) {
-		ps_buf_adds(out, "null");
-		return;
+		memcpy(text, "null", 5);
+		return 4;
 	}
 	for (int precision = 15; precision <= 17; precision++) {
-		(void)snprintf(text, sizeof(text), "%.*g", precision, d);
+		(void)snprintf(text, REAL_ROOM, "%.*g", precision, d);
 		if (strtod(text, NULL) == d)
 			break;
 	}
-	ps_buf_adds(out, text);
+	return strlen(text);
+}
+
+static void write_real(struct ps_buf *out, double d)
+{
+	char text[REAL_ROOM];
+
+	ps_buf_add(out, text, format_real(text, d));
 }
 
 static void write_escape(struct ps_buf *out, unsigned char c)
@@ -66,7 +80,7 @@ void ps_json_string(struct ps_buf *out, const char *s, size_t len)
 	ps_buf_addc(out, '"');
 	while (at < len) {
 		unsigned char c = (unsigned char)s[at];
-		size_t n = ps_utf8_char(s + at, len - at);
+		size_t n = c < 0x80 ? 1 : ps_utf8_char(s + at, len - at);
 
 		if (n && c >= 0x20 && c != '"' && c != '\\' && c != 0x7f) {
 			at += n;
@@ -160,133 +174,180 @@ void ps_json_write_pretty(struct ps_buf *out, const struct ps_value *v)
 
 /* --- Records --------------------------------------------------------------------------------- */
 
-static void write_quoted(struct ps_buf *out, const char *plain)
+/*
+ * Thousands of records go into one answer, so their fields are written straight into reserved room: each PUT takes the
+ * place to write to and gives the place behind.
+ */
+#define VALUE_ROOM 64 /* the longest are an address in quotes (48) and a text that needs no escapes (49) */
+
+_Static_assert(PS_ADDR_TEXT + 2 < VALUE_ROOM && PS_TEXT_SIZE + 2 < VALUE_ROOM, "a value fits its room");
+
+static char *put(char *p, const char *s, size_t n)
 {
-	ps_buf_addc(out, '"');
-	ps_buf_adds(out, plain);
-	ps_buf_addc(out, '"');
+	memcpy(p, s, n);
+	return p + n;
 }
 
-static void write_or_null(struct ps_buf *out, const char *plain)
+static char *put_null(char *p)
 {
-	if (plain)
-		write_quoted(out, plain);
-	else
-		ps_buf_adds(out, "null");
+	return put(p, "null", 4);
 }
 
-static void write_time(struct ps_buf *out, uint64_t wall_ns)
+static char *put_uint(char *p, uint64_t v)
+{
+	char text[20];
+	size_t at = format_uint(text, v);
+
+	return put(p, text + at, sizeof(text) - at);
+}
+
+static char *put_quoted(char *p, const char *s, size_t n)
+{
+	*p++ = '"';
+	p = put(p, s, n);
+	*p++ = '"';
+	return p;
+}
+
+static char *put_word(char *p, const char *word)
+{
+	return word ? put_quoted(p, word, strlen(word)) : put_null(p);
+}
+
+static char *put_id(char *p, uint64_t id)
+{
+	static const char digits[] = "0123456789abcdef";
+	char text[16];
+
+	if (!id)
+		return put_null(p);
+	for (int i = 15; i >= 0; i--, id >>= 4)
+		text[i] = digits[id & 15];
+	return put_quoted(p, text, sizeof(text));
+}
+
+static char *put_addr(char *p, const struct ps_addr *a)
+{
+	size_t n;
+
+	if (!a->family)
+		return put_null(p);
+	n = ps_addr_put(a, p + 1);
+	p[0] = p[n + 1] = '"';
+	return p + n + 2;
+}
+
+static char *put_time(char *p, uint64_t wall_ns)
 {
 	char text[PS_RFC3339_SIZE];
 
-	write_or_null(out, wall_ns ? ps_rfc3339(wall_ns, text) : NULL);
+	return put_word(p, wall_ns ? ps_rfc3339(wall_ns, text) : NULL);
 }
 
 /* Seconds, to the nanosecond: a division in decimal has no rounding to explain. */
-static void write_span(struct ps_buf *out, uint64_t ns)
+static char *put_span(char *p, uint64_t ns)
 {
 	uint64_t fraction = ns % PS_NSEC;
-	char text[10];
-	int at = 9;
+	char text[9];
+	size_t n = sizeof(text);
 
-	write_uint(out, ns / PS_NSEC);
+	p = put_uint(p, ns / PS_NSEC);
 	if (!fraction)
-		return;
-	for (int i = 8; i >= 0; i--, fraction /= 10)
+		return p;
+	for (size_t i = sizeof(text); i-- > 0; fraction /= 10)
 		text[i] = (char)('0' + fraction % 10);
-	while (text[at - 1] == '0')
-		at--;
-	ps_buf_addc(out, '.');
-	ps_buf_add(out, text, (size_t)at);
+	while (text[n - 1] == '0')
+		n--;
+	*p++ = '.';
+	return put(p, text, n);
 }
 
-static void write_addr(struct ps_buf *out, const struct ps_addr *a)
+static char *put_real(char *p, double d)
 {
-	char text[PS_ADDR_TEXT];
+	char text[REAL_ROOM];
 
-	write_or_null(out, a->family ? ps_addr_format(a, text) : NULL);
+	if (d == 0)
+		return put_uint(p, 0); /* what loss is most of the time */
+	return put(p, text, format_real(text, d));
 }
 
-static void write_id(struct ps_buf *out, uint64_t id)
+static char *put_proto(char *p, uint8_t proto)
 {
-	char text[17];
+	char text[8];
 
-	(void)snprintf(text, sizeof(text), "%016llx", (unsigned long long)id);
-	write_or_null(out, id ? text : NULL);
+	return put_word(p, proto ? ps_proto_name(proto, text) : NULL);
 }
 
-static void write_field(struct ps_buf *out, const struct ps_field *f, const void *at)
+static char *put_field(char *p, const struct ps_field *f, const void *at)
 {
-	char proto[8];
-
 	switch (f->kind) {
 	case PS_KIND_U8:
-		write_uint(out, *(const uint8_t *)at);
-		break;
+		return put_uint(p, *(const uint8_t *)at);
 	case PS_KIND_U16:
-		write_uint(out, *(const uint16_t *)at);
-		break;
+		return put_uint(p, *(const uint16_t *)at);
 	case PS_KIND_U32:
-		write_uint(out, *(const uint32_t *)at);
-		break;
+		return put_uint(p, *(const uint32_t *)at);
 	case PS_KIND_U64:
-		write_uint(out, *(const uint64_t *)at);
-		break;
+		return put_uint(p, *(const uint64_t *)at);
 	case PS_KIND_ID:
-		write_id(out, *(const uint64_t *)at);
-		break;
+		return put_id(p, *(const uint64_t *)at);
 	case PS_KIND_PROTO:
-		write_or_null(out, *(const uint8_t *)at ? ps_proto_name(*(const uint8_t *)at, proto) : NULL);
-		break;
+		return put_proto(p, *(const uint8_t *)at);
 	case PS_KIND_ADDR:
-		write_addr(out, at);
-		break;
-	case PS_KIND_NAME:
-		ps_json_string(out, at, strnlen(at, PS_NAME_SIZE));
-		break;
-	case PS_KIND_TEXT:
-		if (*(const char *)at)
-			ps_json_string(out, at, strnlen(at, PS_TEXT_SIZE));
-		else
-			ps_buf_adds(out, "null");
-		break;
+		return put_addr(p, at);
 	case PS_KIND_BOOL:
-		ps_buf_adds(out, *(const bool *)at ? "true" : "false");
-		break;
+		return *(const bool *)at ? put(p, "true", 4) : put(p, "false", 5);
 	case PS_KIND_TIME:
-		write_time(out, *(const uint64_t *)at);
-		break;
+		return put_time(p, *(const uint64_t *)at);
 	case PS_KIND_SPAN:
-		write_span(out, *(const uint64_t *)at);
-		break;
+		return put_span(p, *(const uint64_t *)at);
 	case PS_KIND_RATIO:
-		write_real(out, *(const double *)at);
-		break;
+		return put_real(p, *(const double *)at);
 	case PS_KIND_RULE:
-		if (*(const int32_t *)at < 0)
-			ps_buf_adds(out, "null");
-		else
-			write_uint(out, (uint64_t) * (const int32_t *)at);
-		break;
+		return *(const int32_t *)at < 0 ? put_null(p) : put_uint(p, (uint64_t)(*(const int32_t *)at));
 	case PS_KIND_VIEW:
 	case PS_KIND_STATE:
 	case PS_KIND_END:
 	case PS_KIND_VERDICT:
 	case PS_KIND_DIRECTION:
-		write_or_null(out, ps_enum_name(f->kind, *(const uint8_t *)at));
-		break;
+		return put_word(p, ps_enum_name(f->kind, *(const uint8_t *)at));
+	case PS_KIND_NAME:
+	case PS_KIND_TEXT:
+		break; /* may need escapes: ps_json_record writes them */
 	}
+	return p;
+}
+
+static bool is_text(enum ps_kind kind)
+{
+	return kind == PS_KIND_NAME || kind == PS_KIND_TEXT;
+}
+
+static void write_text(struct ps_buf *out, enum ps_kind kind, const char *s)
+{
+	if (kind == PS_KIND_TEXT && !*s)
+		ps_buf_adds(out, "null");
+	else
+		ps_json_string(out, s, strnlen(s, kind == PS_KIND_TEXT ? PS_TEXT_SIZE : PS_NAME_SIZE));
 }
 
 void ps_json_record(struct ps_buf *out, const struct ps_schema *schema, const void *record)
 {
 	for (size_t i = 0; i < schema->n_fields; i++) {
 		const struct ps_field *f = &schema->fields[i];
+		const void *at = (const uint8_t *)record + f->offset;
+		size_t n = strlen(f->name);
+		char *start = (char *)ps_buf_reserve(out, n + 4 + VALUE_ROOM), *p = start;
 
+		if (!p)
+			return;
 		if (i)
-			ps_buf_addc(out, ',');
-		write_quoted(out, f->name);
-		ps_buf_addc(out, ':');
-		write_field(out, f, (const uint8_t *)record + f->offset);
+			*p++ = ',';
+		p = put_quoted(p, f->name, n);
+		*p++ = ':';
+		p = put_field(p, f, at);
+		out->len += (size_t)(p - start);
+		if (is_text(f->kind))
+			write_text(out, f->kind, at);
 	}
 }

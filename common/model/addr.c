@@ -70,7 +70,7 @@ static char *put_ipv6(char *out, const uint8_t *bytes)
 		memcpy(out, "::ffff:", 7);
 		return put_ipv4(out + 7, bytes + 12);
 	}
-	for (int i = 0; i < 8; i++)
+	for (size_t i = 0; i < 8; i++)
 		g[i] = (uint16_t)(bytes[2 * i] << 8 | bytes[2 * i + 1]);
 	longest_run(g, &start, &len);
 	for (int i = 0; i < 8; i++) {

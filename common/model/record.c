@@ -62,7 +62,7 @@ static struct story read_history(const struct ps_conn_raw *raw)
 	for (size_t i = history_len(raw); i-- > 0;) {
 		char c = raw->tcp.history[i];
 		bool upper = c >= 'A' && c <= 'Z';
-		unsigned bit = letter_bit(upper ? c : (char)(c - ('a' - 'A')));
+		unsigned bit = letter_bit((char)(upper ? c : c - ('a' - 'A')));
 
 		if (c == '^') {
 			swapped = !swapped;
@@ -156,7 +156,7 @@ static void copy_iface(const struct ps_record_env *env, uint32_t ifindex, char t
 		return;
 	}
 	for (; n < PS_NAME_SIZE - 1 && name[n]; n++)
-		to[n] = name[n] > ' ' && name[n] < 0x7f ? name[n] : '?';
+		to[n] = (char)(name[n] > ' ' && name[n] < 0x7f ? name[n] : '?');
 	to[n] = '\0';
 }
 
@@ -466,10 +466,11 @@ char *ps_icmp_info(const struct ps_icmp *i, char buf[static PS_INFO_TEXT])
 {
 	char src[ENDPOINT_TEXT], dst[ENDPOINT_TEXT], proto[8], when[PS_RFC3339_SIZE], inner[200] = "";
 
-	if (i->inner_src_ip.family)
+	if (i->inner_src_ip.family) {
 		(void)snprintf(inner, sizeof(inner), "Inner: %s -> %s (%s), ",
 			endpoint(&i->inner_src_ip, i->inner_src_port, src),
 			endpoint(&i->inner_dst_ip, i->inner_dst_port, dst), proto_label(i->inner_protocol, proto));
+	}
 	(void)snprintf(buf, PS_INFO_TEXT, "Packets: %llu, Bytes: %llu, Type: %u, Code: %u, IP ID: %u, %sLast Seen: %s",
 		(unsigned long long)i->packets, (unsigned long long)i->bytes, i->icmp_type, i->icmp_code, i->ip_id,
 		inner, seconds(i->last_seen, when));

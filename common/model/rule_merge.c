@@ -168,12 +168,13 @@ static int check_families(const struct ps_rule *r, struct ps_error *err)
 		if (!addrs[i].addr->family)
 			continue;
 		if (family && addrs[i].addr->family != family) {
-			if (!strcmp(who, "protocol"))
+			if (!strcmp(who, "protocol")) {
 				return bad(err, addrs[i].name,
 					"%s is %s, an %s address, but protocol %s is %s; make protocol %s",
 					addrs[i].name, ps_addr_format(addrs[i].addr, text),
 					family_name(addrs[i].addr->family), proto_text(r->protocol, proto),
 					family_name(family), family == PS_FAMILY_IPV4 ? "icmpv6" : "icmp");
+			}
 			return bad(err, addrs[i].name,
 				"%s is %s, but %s is %s; one packet has one family: give both in the same",
 				addrs[i].name, ps_addr_format(addrs[i].addr, text), who, family_name(family));
@@ -200,16 +201,18 @@ static int check_quoted(const struct ps_rule *r, struct ps_error *err)
 
 	if (!ps_rule_tests_quoted(r))
 		return 0;
-	if (r->icmp_type != PS_RULE_ANY && !quotes(r->protocol, r->icmp_type))
+	if (r->icmp_type != PS_RULE_ANY && !quotes(r->protocol, r->icmp_type)) {
 		return bad(err, "icmp_type",
 			"icmp_type is %d, which quotes no packet, so the inner_ fields could never match; make it %s, "
 			"or leave it out",
 			r->icmp_type, v6 ? "1, 2, 3 or 4" : "3, 4, 5, 11 or 12");
-	if (r->inner_protocol == (v6 ? IPPROTO_ICMP : IPPROTO_ICMPV6))
+	}
+	if (r->inner_protocol == (v6 ? IPPROTO_ICMP : IPPROTO_ICMPV6)) {
 		return bad(err, "inner_protocol",
 			"inner_protocol is %s, but an %s error quotes an %s packet; make it %s",
 			proto_text(r->inner_protocol, proto), v6 ? "ICMPv6" : "ICMP", v6 ? "IPv6" : "IPv4",
 			v6 ? "icmpv6" : "icmp");
+	}
 	if ((r->inner_src_port || r->inner_dst_port) && r->inner_protocol != PS_RULE_ANY &&
 		r->inner_protocol != IPPROTO_TCP && r->inner_protocol != IPPROTO_UDP) {
 		const char *field = r->inner_src_port ? "inner_src_port" : "inner_dst_port";
@@ -228,10 +231,11 @@ int ps_rule_merge(
 	struct ps_rule rule = *base;
 	int ret;
 
-	if (ps_value_kind(body) != PS_VALUE_MAP)
+	if (ps_value_kind(body) != PS_VALUE_MAP) {
 		return bad(err, "",
 			"a rule is an object such as {\"rule_type\": \"tcp\", \"dst_port\": 23}, but the body is %s",
 			ps_value_kind_name(ps_value_kind(body)));
+	}
 	ret = ps_rule_read_fields(body, &rule, given, err);
 	if (ret)
 		return ret;

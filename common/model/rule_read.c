@@ -18,14 +18,11 @@
 static const char *shown(const struct ps_value *v, char buf[static SHOWN])
 {
 	const char *s = ps_value_as_string(v, NULL);
-	size_t n = ps_value_string_len(v), cut = n;
+	size_t n = ps_value_string_len(v), cut;
 	int64_t i;
 
 	if (s) {
-		if (ps_utf8_valid(s, n))
-			cut = ps_utf8_cut(s, n, 32);
-		else
-			cut = 0;
+		cut = ps_utf8_valid(s, n) ? ps_utf8_cut(s, n, 32) : 0;
 		(void)snprintf(buf, SHOWN, "\"%.*s%s\"", (int)cut, s, cut < n ? "\xe2\x80\xa6" : "");
 	} else if (ps_value_is_integer(v, &i)) {
 		(void)snprintf(buf, SHOWN, "%lld", (long long)i);
@@ -121,11 +118,12 @@ static int read_addr(const char *field, const struct ps_value *v, struct ps_addr
 		return 0;
 	}
 	if (ps_addr_parse(s, without_host_prefix(s, len), &a)) {
-		if (memchr(s, '/', len))
+		if (memchr(s, '/', len)) {
 			return bad(err, field,
 				"%s is %s; this version takes an exact address, not a prefix: give one address a rule, "
 				"or \"any\"",
 				field, shown(v, text));
+		}
 		if (memchr(s, '%', len))
 			return bad(err, field, "%s is %s; leave out the zone behind the %%", field, shown(v, text));
 		return bad(err, field,
@@ -166,10 +164,11 @@ static int read_port(const char *field, const struct ps_value *v, uint16_t *ret_
 		*ret_port = 0;
 		return 0;
 	}
-	if (s && len && strspn(s, "0123456789-, ") == len && strpbrk(s, "-,") && s[0] != '-')
+	if (s && len && strspn(s, "0123456789-, ") == len && strpbrk(s, "-,") && s[0] != '-') {
 		return bad(err, field,
 			"%s is %s; this version takes a single port: make a rule for each port, or give 0 for any",
 			field, shown(v, text));
+	}
 	if (s ? !port_text(s, len, &port) : !ps_value_is_integer(v, &port))
 		port = -1;
 	if (port < 0 || port > UINT16_MAX)
@@ -204,7 +203,7 @@ static bool flag_text(const char *s, uint8_t *ret_flags)
 	for (;;) {
 		const struct ps_rule_word *w = flag_words;
 
-		while (w->word && strncasecmp(s, w->word, 3))
+		while (w->word && strncasecmp(s, w->word, 3) != 0)
 			w++;
 		if (!w->word)
 			return false;
@@ -230,11 +229,12 @@ static int read_flags(const char *field, const struct ps_value *v, uint8_t *ret_
 
 	if (s && strlen(s) == ps_value_string_len(v) && flag_text(s, ret_flags))
 		return 0;
-	if (!ps_value_is_integer(v, &i) || i < 0 || i > UINT8_MAX)
+	if (!ps_value_is_integer(v, &i) || i < 0 || i > UINT8_MAX) {
 		return bad(err, field,
 			"%s is %s; it must be a number from 0 to 255, or names of FIN SYN RST PSH ACK URG ECE CWR "
 			"joined by |",
 			field, shown(v, text));
+	}
 	*ret_flags = (uint8_t)i;
 	return 0;
 }
@@ -247,7 +247,7 @@ static int read_icmp(const char *field, const struct ps_value *v, int16_t *ret_n
 	if (!ps_value_is_integer(v, &i) || i < 0 || i > UINT8_MAX)
 		return bad(err, field, "%s is %s; it must be a number from 0 to 254, or 255 for any", field,
 			shown(v, text));
-	*ret_number = i == PS_RULE_ICMP_ANY ? PS_RULE_ANY : (int16_t)i;
+	*ret_number = (int16_t)(i == PS_RULE_ICMP_ANY ? PS_RULE_ANY : i);
 	return 0;
 }
 
@@ -382,11 +382,13 @@ static int other_name(const char *name, const struct ps_value *v, struct ps_erro
 			return 0;
 	if (!strcmp(name, "mode") && !strcmp(ps_value_as_string(v, ""), "enforce"))
 		return 0; /* asks for what is done anyway */
-	for (size_t i = 0; i < PS_ARRAY_SIZE(unsupported); i++)
-		if (!strcmp(name, unsupported[i].name))
+	for (size_t i = 0; i < PS_ARRAY_SIZE(unsupported); i++) {
+		if (!strcmp(name, unsupported[i].name)) {
 			return ps_error_set(err, -EINVAL, 400, "unsupported", name,
 				"%s is %s, but this version does not support it; %s", name, shown(v, text),
 				unsupported[i].remedy);
+		}
+	}
 	return ps_error_set(err, -EINVAL, 400, "unknown_field", name,
 		"a rule has no field \"%.*s\"; check the spelling, or leave it out",
 		(int)ps_utf8_cut(name, strlen(name), 60), name);
@@ -401,7 +403,7 @@ int ps_rule_read_fields(
 		size_t f = 0;
 		int ret;
 
-		while (f < PS_RULE_N_FIELDS && strcmp(ps_rule_fields[f].name, name))
+		while (f < PS_RULE_N_FIELDS && strcmp(ps_rule_fields[f].name, name) != 0)
 			f++;
 		if (f == PS_RULE_N_FIELDS)
 			ret = other_name(name, v, err);

@@ -231,7 +231,7 @@ static void index_add(struct ps_value *map, size_t entry)
 /* Makes the index anew for n entries and one to come. */
 static int index_build(struct ps_value *map)
 {
-	size_t size = 4 * MAP_LINEAR;
+	size_t size = (size_t)4 * MAP_LINEAR;
 	uint32_t *index;
 
 	if (map->map.n >= UINT32_MAX / 4)
