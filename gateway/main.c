@@ -1,5 +1,6 @@
 /* packetscope-gateway: REST and the web page in front of the other parts. */
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -74,6 +75,10 @@ static int load_token(const struct settings *s, const struct ps_listen *listen, 
 	ps_log(PS_LOG_INFO, r ? "API token made" : "API token read", "path=\"%s\"", path);
 	return 0;
 }
+
+/* Above this a buffer is mapped by itself and goes back at once: glibc's own threshold creeps up to 32 MiB and keeps.
+ */
+#define MAP_ALONE (256 << 10)
 
 static int serve(const struct settings *s, struct ps_error *err)
 {
@@ -162,10 +167,11 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	ps_log_setup(PROGRAM, level);
+	(void)mallopt(M_MMAP_THRESHOLD, MAP_ALONE);
 	r = serve(&settings, &err);
 	if (r < 0) {
 		ps_log_failure("cannot serve", r, &err);
-		return 1;
+		return err.status == 400 ? 2 : 1; /* 2: starting again will not help */
 	}
 	ps_log(PS_LOG_INFO, "stopped", NULL);
 	return 0;

@@ -97,9 +97,22 @@ static int read_file(const char *path, char **ret_token, struct ps_error *err)
 	return 0;
 }
 
+/* The last directory of the path, if it is missing; whether that went well shows when the file is made. */
+static void make_directory(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	_cleanup_free_ char *dir = slash ? strndup(path, (size_t)(slash - path)) : NULL;
+
+	if (dir)
+		(void)mkdir(dir, 0750);
+}
+
 int ps_token_load(const char *path, char **ret_token, struct ps_error *err)
 {
 	int r = read_file(path, ret_token, err);
 
-	return r == -ENOENT ? make(path, ret_token, err) : r;
+	if (r != -ENOENT)
+		return r;
+	make_directory(path);
+	return make(path, ret_token, err);
 }

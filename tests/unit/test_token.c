@@ -105,13 +105,25 @@ static void unfit_files(void **state)
 	assert_null(token);
 }
 
+static void directory_made(void **state)
+{
+	struct place *p = *state;
+	_cleanup_free_ char *token = NULL;
+
+	(void)snprintf(p->path, sizeof(p->path), "%s/state/api-token", p->dir);
+	assert_int_equal(ps_token_load(p->path, &token, NULL), 1);
+	assert_int_equal(unlink(p->path), 0);
+	*strrchr(p->path, '/') = '\0';
+	assert_int_equal(rmdir(p->path), 0);
+}
+
 static void directory_missing(void **state)
 {
 	char *token = NULL;
 	struct ps_error err = {0};
 
 	(void)state;
-	assert_int_equal(ps_token_load("/tmp/ps-no-such-directory/api-token", &token, &err), -ENOENT);
+	assert_int_equal(ps_token_load("/tmp/ps-no-such-directory/deep/api-token", &token, &err), -ENOENT);
 	assert_string_equal(err.field, "state-dir");
 	assert_null(token);
 }
@@ -123,6 +135,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(two_are_not_alike, setup, teardown),
 		cmocka_unit_test_setup_teardown(written_by_hand, setup, teardown),
 		cmocka_unit_test_setup_teardown(unfit_files, setup, teardown),
+		cmocka_unit_test_setup_teardown(directory_made, setup, teardown),
 		cmocka_unit_test_setup_teardown(directory_missing, setup, teardown),
 	};
 
