@@ -77,6 +77,24 @@ static void test_ipv6(void **state)
 	assert_int_equal(conns(), 2);
 }
 
+/* Two connections with one digest: the second must not be counted in the first. */
+static void test_ipv6_digest_is_not_believed(void **state)
+{
+	struct ps_conn_raw c;
+
+	(void)state;
+	for (int word = 0; word < 8; word++) {
+		ps_rig_reset(rig);
+		IN(UDP6_AB);
+		c = ps_rig_conn(rig, IPPROTO_UDP, A6, 5000, B6, 53);
+		rig->cold[c.slot].addr6[word / 4][word % 4] ^= 1;
+		IN(UDP6_AB);
+		assert_int_equal(rig->hot[c.slot].packets[0] + rig->hot[c.slot].packets[1], 1);
+		assert_int_equal(ps_rig_stats(rig).untracked, 1);
+		assert_int_equal(conns(), 1);
+	}
+}
+
 static void test_what_makes_a_connection_another(void **state)
 {
 	(void)state;
@@ -297,6 +315,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_one_record_both_ways),
 		TEST(test_ipv6),
+		TEST(test_ipv6_digest_is_not_believed),
 		TEST(test_what_makes_a_connection_another),
 		TEST(test_to_itself),
 		TEST(test_ids_are_unique),

@@ -178,6 +178,18 @@ static void test_successor_is_not_confirmed_by_inheritance(void **state)
 	check_tags();
 }
 
+/* A late packet may leave the mark on a slot that is empty by then. */
+static void test_stale_mark_protects_nobody(void **state)
+{
+	(void)state;
+	rig->tags->confirmed = 0x0101010101010101ull;
+	for (uint16_t p = 1; p <= SLOTS; p++)
+		open_udp(p);
+	assert_int_equal(rig->tags->confirmed, 0);
+	open_udp(50);
+	assert_int_equal(ps_rig_stats(rig).untracked, 0);
+}
+
 /* What user space is expiring is neither found nor touched. */
 static void test_dying_is_left_alone(void **state)
 {
@@ -204,6 +216,7 @@ int main(void)
 		TEST(test_idle_goes_before_active),
 		TEST(test_closed_goes_before_half_open),
 		TEST(test_successor_is_not_confirmed_by_inheritance),
+		TEST(test_stale_mark_protects_nobody),
 		TEST(test_dying_is_left_alone),
 	};
 
