@@ -29,7 +29,9 @@ async function token(error) {
 	if (asking)
 		return;
 	asking = true;
-	const text = await ask.askToken(error.message);
+	const text = await ask.askToken(error.code === "token_needed" ?
+		"You come from elsewhere, so this host wants its API token. It stands in the file api-token of the state directory: " +
+		"sudo cat /var/lib/packetscope/api-token" : error.message);
 	asking = false;
 	if (text)
 		setToken(text);
