@@ -167,6 +167,17 @@ int ps_tc_attach(const struct ps_pins *pins, const char *iface, uint32_t ifindex
 	return 0;
 }
 
+bool ps_tc_intact(const struct ps_pins *pins, const char *iface, uint32_t ifindex, enum ps_tc_mode mode)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex, .attach_point = BPF_TC_EGRESS);
+	char path[PS_PIN_NAME];
+	uint32_t at = 0;
+
+	if (mode == PS_TC_CLSACT)
+		return ours(&hook);
+	return ps_link_ifindex(ps_pins_link(pins, PS_PIN_TCX, iface, path), &at) == 0 && at == ifindex;
+}
+
 int ps_tc_detach(const struct ps_pins *pins, const char *iface, uint32_t ifindex)
 {
 	char path[PS_PIN_NAME];

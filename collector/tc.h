@@ -33,6 +33,9 @@ bool ps_tc_has_tcx(void);
 int ps_tc_attach(const struct ps_pins *pins, const char *iface, uint32_t ifindex, int prog_fd, enum ps_tc_mode mode,
 	enum ps_tc_mode *ret_mode, bool *ret_replaced, struct ps_error *err);
 
+/* Is our program still on that kind of hook (TCX or CLSACT) of the interface? */
+bool ps_tc_intact(const struct ps_pins *pins, const char *iface, uint32_t ifindex, enum ps_tc_mode mode);
+
 /*
  * Removes our program from both kinds of hook. ifindex 0: the interface is gone, only its pins are left. The clsact
  * qdisc goes too if we made it and no filter of someone else sits on it. 1 = something was removed, 0 = nothing was

@@ -19,6 +19,7 @@ struct watched {
 	uint32_t there;   /* index of the interface of this name; 0 = there is none */
 	uint32_t mtu;
 	bool loopback;
+	enum ps_tc_mode egress;                                /* AUTO: no egress hook */
 	bool fresh;                                            /* attached by ps_watch_start, with no link before */
 	bool told_generic;                                     /* one warning an interface */
 	bool seen;                                             /* by the dump that is running */
@@ -193,6 +194,7 @@ static int attach(struct ps_watch *w, struct watched *i, struct ps_error *err)
 		return r;
 	}
 	i->ifindex = i->there;
+	i->egress = tc;
 	i->fresh = !xdp.replaced;
 	i->problem[0] = 0;
 	tell_attached(i, &xdp, egress, xdp.replaced);
@@ -299,7 +301,9 @@ static bool intact(const struct ps_watch *w, const struct watched *i)
 	char path[PS_PIN_NAME];
 	uint32_t at = 0;
 
-	return ps_link_ifindex(ps_pins_link(w->pins, "xdp", i->name, path), &at) == 0 && at == i->ifindex;
+	if (ps_link_ifindex(ps_pins_link(w->pins, "xdp", i->name, path), &at) < 0 || at != i->ifindex)
+		return false;
+	return i->egress == PS_TC_AUTO || ps_tc_intact(w->pins, i->name, i->ifindex, i->egress);
 }
 
 void ps_watch_tick(struct ps_watch *watch)

@@ -292,25 +292,45 @@ def check_stream(report, collector, host):
     report.equal("no event broke the ABI", collector.ledger("received")[0], 0)
 
 
+def cpu_seconds(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+        fields = file.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def wakeups(pid):
+    """How often a thread of the process has waited for something."""
+    total = 0
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/status", encoding="ascii") as file:
+            total += sum(int(line.split()[1]) for line in file if line.startswith("voluntary_ctxt_switches"))
+    return total
+
+
+def check_pace(report, collector, host):
+    """Many events, few wake-ups: one a millisecond, and not one an event."""
+    pid = collector.process.pid
+    before, received, started = wakeups(pid), collector.ledger("received")[1], time.monotonic()
+    with host.client.entered():
+        for port in range(20000, 24000):
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+                sock.bind((CLIENT4, port))
+                sock.sendto(b"x", (SERVER4, 9))
+    seconds = time.monotonic() - started
+    wait_for("all are received", lambda: collector.ledger("received")[1] - received >= 4000, 5)
+    woken = wakeups(pid) - before
+    report.check("4000 new connections: paced", woken < 1100 * seconds + 50, f"{woken} wake-ups in {seconds:.2f} s")
+    note(f"4000 events in {seconds:.2f} s took {woken} wake-ups")
+
+
 def check_rest(report, collector):
     """What it costs when nothing happens."""
-    def cpu():
-        with open(f"/proc/{collector.process.pid}/stat", encoding="ascii") as file:
-            fields = file.read().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    def wakeups():
-        total = 0
-        for task in os.listdir(f"/proc/{collector.process.pid}/task"):
-            with open(f"/proc/{collector.process.pid}/task/{task}/status", encoding="ascii") as file:
-                total += sum(int(line.split()[1]) for line in file if "ctxt_switches" in line)
-        return total
-
+    pid = collector.process.pid
     time.sleep(1)
-    before, woken = cpu(), wakeups()
+    before, woken = cpu_seconds(pid), wakeups(pid)
     time.sleep(REST_SECONDS)
-    used, woken = cpu() - before, wakeups() - woken
-    with open(f"/proc/{collector.process.pid}/status", encoding="ascii") as file:
+    used, woken = cpu_seconds(pid) - before, wakeups(pid) - woken
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
         rss = next(int(line.split()[1]) for line in file if line.startswith("VmRSS"))
     note(f"at rest: {100 * used / REST_SECONDS:.2f} % of a CPU, {woken / REST_SECONDS:.1f} wake-ups/s, {rss / 1024:.1f} MiB resident")
     report.check("idle: below 1 % of a CPU", used / REST_SECONDS < 0.01, f"{used:.3f} s of CPU in {REST_SECONDS} s")
@@ -470,7 +490,7 @@ def check_foreign(report, host):
 
 def check_late(report, host):
     """An interface that comes later, in the hands of someone else, who then lets go; and one that is renamed away."""
-    with Collector(host.server, "late0") as collector:
+    with Collector(host.server, "late0", "--tc-mode", "tcx") as collector:
         collector.start()
         report.check("waits for an interface that is not there", "waiting for it" in collector.log(), collector.log())
         host.server.run("ip", "link", "add", "early0", "type", "bridge")
@@ -489,8 +509,11 @@ def check_late(report, host):
         host.server.run("ip", "link", "set", "gone0", "name", "late0")
         wait_for("attached under the old name again", lambda: xdp_of(host.server, "late0"), 5)
         report.equal("still one warning", collector.log().count("generic XDP instead"), 1)
-        os.unlink(os.path.join(collector.pin_root, "link", "xdp-late0"))
-        wait_for("a link removed by hand comes back", lambda: xdp_of(host.server, "late0"), 15)
+        for kind in ("xdp", "tc"):
+            pin = os.path.join(collector.pin_root, "link", f"{kind}-late0")
+            os.unlink(pin)
+            wait_for(f"the {kind} link, removed by hand, comes back", lambda pin=pin: os.path.exists(pin), 15)
+        report.equal("links removed by hand are back", xdp_of(host.server, "late0"), ("generic", "ps_xdp"))
     host.server.run("ip", "link", "del", "late0")
 
 
@@ -625,6 +648,7 @@ def test(report):
             check_start(report, collector, host)
             check_modes(report, collector)
             check_stream(report, collector, host)
+            check_pace(report, collector, host)
             check_rest(report, collector)
             check_single(report, collector, host)
             check_kills(report, collector, host)
