@@ -12,17 +12,10 @@
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
-#include "gateway/problem.h"
+#include "gateway/client.h"
 
 #define TICK_NS PS_NSEC /* deadlines are looked at once a second while there are connections */
 #define RUNS_MAX 16     /* rounds of libmicrohttpd before the loop's other sources get their turn */
-
-/* One TCP connection. */
-struct client {
-	struct client *prev, *next;
-	int fd;            /* libmicrohttpd's */
-	uint64_t deadline; /* boot time, ns: until then the request must be whole, or the answer taken */
-};
 
 struct ps_server {
 	struct ps_loop *loop;
@@ -31,7 +24,7 @@ struct ps_server {
 	int epoll_fd;  /* libmicrohttpd's */
 	int run_timer; /* libmicrohttpd's next time-out */
 	int tick_timer;
-	struct client *clients;
+	struct ps_clients clients;
 	bool stopping;
 };
 
@@ -40,7 +33,7 @@ struct request {
 	struct ps_exchange x;
 	struct ps_server *server;
 	struct MHD_Connection *connection;
-	struct client *client;
+	struct ps_client *client;
 	char *target; /* owned; NULL = no memory */
 	bool opened;  /* ps_gateway_open was called */
 	bool running; /* the handler was called */
@@ -54,60 +47,45 @@ static uint64_t seconds_from_now(uint64_t s)
 
 /* --- connections -------------------------------------------------------------------------------- */
 
-static void client_add(struct ps_server *s, struct client *c)
+/* While there are connections their deadlines are looked at. */
+static void tick_while_needed(struct ps_server *s, bool was_empty)
 {
-	c->next = s->clients;
-	if (c->next)
-		c->next->prev = c;
-	else
-		ps_loop_set_timer(s->loop, s->tick_timer, TICK_NS);
-	s->clients = c;
-}
+	bool empty = !s->clients.first;
 
-static void client_remove(struct ps_server *s, struct client *c)
-{
-	if (c->prev)
-		c->prev->next = c->next;
-	else
-		s->clients = c->next;
-	if (c->next)
-		c->next->prev = c->prev;
-	if (!s->clients && !s->stopping)
-		ps_loop_set_timer(s->loop, s->tick_timer, 0);
+	if (empty != was_empty && !s->stopping)
+		ps_loop_set_timer(s->loop, s->tick_timer, empty ? 0 : TICK_NS);
 }
 
 static void on_connection(
 	void *cls, struct MHD_Connection *connection, void **socket_context, enum MHD_ConnectionNotificationCode code)
 {
 	struct ps_server *s = cls;
-	struct client *c = *socket_context;
+	bool was_empty = !s->clients.first;
 
 	if (code == MHD_CONNECTION_NOTIFY_STARTED) {
 		const union MHD_ConnectionInfo *info =
 			MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
 
-		c = calloc(1, sizeof(*c));
-		if (!c)
-			return; /* served without a deadline of ours: libmicrohttpd's idle time-out remains */
-		c->fd = info ? info->connect_fd : -1;
-		c->deadline = seconds_from_now(PS_HTTP_REQUEST_TIMEOUT_S);
-		client_add(s, c);
-		*socket_context = c;
-	} else if (c) {
-		client_remove(s, c);
-		free(c);
+		/* Without memory it is served without a deadline of ours: libmicrohttpd's idle time-out remains. */
+		*socket_context = ps_client_new(
+			&s->clients, info ? info->connect_fd : -1, seconds_from_now(PS_HTTP_REQUEST_TIMEOUT_S));
+	} else {
+		struct ps_client *c = *socket_context;
+
+		ps_client_free(&s->clients, &c);
 		*socket_context = NULL;
 	}
+	tick_while_needed(s, was_empty);
 }
 
-static struct client *client_of(struct MHD_Connection *connection)
+static struct ps_client *client_of(struct MHD_Connection *connection)
 {
 	const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
 
 	return info ? info->socket_context : NULL;
 }
 
-static void client_deadline(struct client *c, uint64_t s)
+static void client_deadline(struct ps_client *c, uint64_t s)
 {
 	if (c)
 		c->deadline = s ? seconds_from_now(s) : UINT64_MAX;
@@ -116,15 +94,10 @@ static void client_deadline(struct client *c, uint64_t s)
 static int on_tick(void *arg)
 {
 	struct ps_server *s = arg;
-	uint64_t now = ps_clock_boot();
+	size_t n = ps_clients_expire(&s->clients, ps_clock_boot());
 
-	for (struct client *c = s->clients; c; c = c->next) {
-		if (c->deadline > now)
-			continue;
-		ps_log(PS_LOG_DEBUG, "request took too long", "fd=%d", c->fd);
-		(void)shutdown(c->fd, SHUT_RDWR); /* libmicrohttpd sees the end and cleans up */
-		c->deadline = UINT64_MAX;
-	}
+	if (n)
+		ps_log(PS_LOG_DEBUG, "connections took too long", "closed=%zu", n);
 	return 0;
 }
 

@@ -13,8 +13,9 @@
 
 /*
  * Reads the token from `path`, or makes one there (mode 0600, flushed to the disk before it counts) when there is no
- * such file; the directory is made (0750) when only it is missing. Returns 1 when it was made, 0 when it was read; -errno fills err: not writable,
- * too short, or readable by others (chmod 600 is the remedy). *ret_token is the caller's.
+ * such file; the directory is made (0750) when only it is missing. Returns 1 when it was made, 0 when it was read;
+ * -errno fills err: not writable, too short, or readable by others (chmod 600 is the remedy). *ret_token is the
+ * caller's.
  */
 int ps_token_load(const char *path, char **ret_token, struct ps_error *err);
 
