@@ -43,48 +43,91 @@ static size_t kind_size(enum ps_kind kind)
 	return 0;
 }
 
-#define COMPARE_AS(type, a, b) \
-	({ \
-		type va, vb; \
-		memcpy(&va, (a), sizeof(va)); \
-		memcpy(&vb, (b), sizeof(vb)); \
-		(va > vb) - (va < vb); \
-	})
+/* Is the key below the whole value? */
+static bool is_number(enum ps_kind kind)
+{
+	return kind != PS_KIND_ADDR && kind != PS_KIND_NAME && kind != PS_KIND_TEXT;
+}
 
-static int compare_field(const struct ps_field *f, const struct ps_conn *a, const struct ps_conn *b)
+/* Of values whose keys are equal. */
+static int compare_text(const struct ps_field *f, const struct ps_conn *a, const struct ps_conn *b)
 {
 	const char *pa = (const char *)a + f->offset, *pb = (const char *)b + f->offset;
 
-	switch (f->kind) {
-	case PS_KIND_ADDR:
+	if (f->kind == PS_KIND_ADDR)
 		return ps_addr_compare((const struct ps_addr *)pa, (const struct ps_addr *)pb);
-	case PS_KIND_NAME:
-	case PS_KIND_TEXT:
-		return strncmp(pa, pb, kind_size(f->kind));
-	case PS_KIND_RATIO:
-		return COMPARE_AS(double, pa, pb);
-	case PS_KIND_RULE:
-		return COMPARE_AS(int32_t, pa, pb);
-	default:
-		break;
-	}
-	switch (kind_size(f->kind)) {
+	return strncmp(pa, pb, kind_size(f->kind));
+}
+
+/* A row with what decides its place nearly always, so that sorting hardly ever looks into the record again. */
+struct row {
+	uint64_t key; /* of two different keys the smaller one is first in ascending order */
+	uint64_t id;
+	const struct ps_conn *conn;
+};
+
+static uint64_t leading_bytes(const char *p, size_t n)
+{
+	uint64_t key = 0;
+
+	for (size_t i = 0; i < 8; i++)
+		key = key << 8 | (i < n ? (uint8_t)p[i] : 0);
+	return key;
+}
+
+static uint64_t number_at(const char *p, size_t size)
+{
+	uint8_t v8;
+	uint16_t v16;
+	uint32_t v32;
+	uint64_t v64;
+
+	switch (size) {
 	case 1:
-		return COMPARE_AS(uint8_t, pa, pb);
+		memcpy(&v8, p, 1);
+		return v8;
 	case 2:
-		return COMPARE_AS(uint16_t, pa, pb);
+		memcpy(&v16, p, 2);
+		return v16;
 	case 4:
-		return COMPARE_AS(uint32_t, pa, pb);
+		memcpy(&v32, p, 4);
+		return v32;
 	default:
-		return COMPARE_AS(uint64_t, pa, pb);
+		memcpy(&v64, p, 8);
+		return v64;
 	}
 }
 
-/* <0: a comes before b on the pages. */
-static int compare_rows(const struct ps_conn_query *q, const struct ps_conn *a, const struct ps_conn *b)
+static struct row row_of(const struct ps_conn_query *q, const struct ps_conn *c)
 {
-	int r = compare_field(q->sort, a, b);
+	const char *p = (const char *)c + q->sort->offset;
+	uint64_t key = 0;
 
+	switch (q->sort->kind) {
+	case PS_KIND_ADDR:
+		key = (uint64_t)((const struct ps_addr *)p)->family << 56 |
+		      leading_bytes((const char *)((const struct ps_addr *)p)->word, 8) >> 8;
+		break;
+	case PS_KIND_NAME:
+	case PS_KIND_TEXT:
+		key = leading_bytes(p, strnlen(p, 8));
+		break;
+	case PS_KIND_RULE:
+		key = number_at(p, 4) ^ 0x80000000u; /* signed */
+		break;
+	default: /* a ratio is never negative, so its bits are in its order */
+		key = number_at(p, kind_size(q->sort->kind));
+	}
+	return (struct row){.key = key, .id = c->id, .conn = c};
+}
+
+/* <0: a comes before b on the pages. */
+static int compare_rows(const struct ps_conn_query *q, const struct row *a, const struct row *b)
+{
+	int r = (a->key > b->key) - (a->key < b->key);
+
+	if (!r && !is_number(q->sort->kind))
+		r = compare_text(q->sort, a->conn, b->conn);
 	if (!r)
 		r = (a->id > b->id) - (a->id < b->id);
 	return q->descending ? -r : r;
@@ -279,15 +322,15 @@ static bool matches(const struct ps_conn_query *q, const struct ps_conn *c)
 }
 
 /* The page's rows as a heap with the last one on top, so that a better one can take its place. */
-static void heap_sink(const struct ps_conn_query *q, const struct ps_conn **row, size_t n, size_t i)
+static void heap_sink(const struct ps_conn_query *q, struct row *row, size_t n, size_t i)
 {
 	for (;;) {
 		size_t last = i, left = 2 * i + 1, right = left + 1;
-		const struct ps_conn *moved;
+		struct row moved;
 
-		if (left < n && compare_rows(q, row[left], row[last]) > 0)
+		if (left < n && compare_rows(q, &row[left], &row[last]) > 0)
 			last = left;
-		if (right < n && compare_rows(q, row[right], row[last]) > 0)
+		if (right < n && compare_rows(q, &row[right], &row[last]) > 0)
 			last = right;
 		if (last == i)
 			return;
@@ -298,24 +341,22 @@ static void heap_sink(const struct ps_conn_query *q, const struct ps_conn **row,
 	}
 }
 
-static void heap_add(const struct ps_conn_query *q, const struct ps_conn **row, size_t n, const struct ps_conn *c)
+static void heap_add(const struct ps_conn_query *q, struct row *row, size_t n, struct row added)
 {
-	row[n] = c;
-	for (size_t i = n; i > 0;) {
-		size_t up = (i - 1) / 2;
+	size_t i = n;
 
-		if (compare_rows(q, row[up], row[i]) >= 0)
-			return;
-		row[i] = row[up];
-		row[up] = c;
-		i = up;
+	for (; i > 0; i = (i - 1) / 2) {
+		if (compare_rows(q, &row[(i - 1) / 2], &added) >= 0)
+			break;
+		row[i] = row[(i - 1) / 2];
 	}
+	row[i] = added;
 }
 
-static void heap_sort(const struct ps_conn_query *q, const struct ps_conn **row, size_t n)
+static void heap_sort(const struct ps_conn_query *q, struct row *row, size_t n)
 {
 	while (n-- > 1) {
-		const struct ps_conn *last = row[0];
+		struct row last = row[0];
 
 		row[0] = row[n];
 		row[n] = last;
@@ -325,27 +366,35 @@ static void heap_sort(const struct ps_conn_query *q, const struct ps_conn **row,
 
 void ps_conn_query_run(const struct ps_conn_query *q, const struct ps_conn_table *table, struct ps_conn_page *ret_page)
 {
+	const struct row cursor = row_of(q, &q->cursor);
+	struct row heap[PS_REQUEST_PAGE_MAX];
+	size_t position = 0, following = 0, n = 0;
 	const struct ps_conn *c;
-	size_t position = 0, following = 0;
 	bool ended;
 
-	ret_page->n = ret_page->total = 0;
+	ret_page->total = 0;
 	ret_page->next[0] = '\0';
 	while ((c = ps_conn_table_next(table, &position, &ended))) {
+		struct row row;
+
 		if ((ended && !q->ended) || !matches(q, c))
 			continue;
 		ret_page->total++;
-		if (q->has_cursor && compare_rows(q, c, &q->cursor) <= 0)
+		row = row_of(q, c);
+		if (q->has_cursor && compare_rows(q, &row, &cursor) <= 0)
 			continue;
 		following++;
-		if (ret_page->n < q->limit) {
-			heap_add(q, ret_page->row, ret_page->n++, c);
-		} else if (compare_rows(q, c, ret_page->row[0]) < 0) {
-			ret_page->row[0] = c;
-			heap_sink(q, ret_page->row, ret_page->n, 0);
+		if (n < q->limit) {
+			heap_add(q, heap, n++, row);
+		} else if (compare_rows(q, &row, &heap[0]) < 0) {
+			heap[0] = row;
+			heap_sink(q, heap, n, 0);
 		}
 	}
-	heap_sort(q, ret_page->row, ret_page->n);
-	if (following > ret_page->n)
-		cursor_write(q, ret_page->row[ret_page->n - 1], ret_page->next);
+	heap_sort(q, heap, n);
+	for (size_t i = 0; i < n; i++)
+		ret_page->row[i] = heap[i].conn;
+	ret_page->n = n;
+	if (following > n)
+		cursor_write(q, heap[n - 1].conn, ret_page->next);
 }

@@ -198,8 +198,8 @@ static int entry_add(struct ps_conn_table *t, uint64_t id, struct entry **ret_en
 	struct entry *e;
 	size_t at;
 
-	/* At most 3/4 full. */
-	if ((t->used + 1) * 4 > (t->mask + 1) * 3 && cells_grow(t) < 0)
+	/* At most half full: an id that is not there is then known after two and a half cells. */
+	if ((t->used + 1) * 2 > t->mask + 1 && cells_grow(t) < 0)
 		return -ENOMEM;
 	if (t->free == NOTHING && block_add(t) < 0)
 		return -ENOMEM;
@@ -249,6 +249,22 @@ static void entry_end(struct ps_conn_table *t, struct entry *e, uint64_t now)
 void ps_conn_table_prefetch(const struct ps_conn_table *t, uint64_t id)
 {
 	__builtin_prefetch(&t->cells[id_hash(id) & t->mask]);
+}
+
+void ps_conn_table_prefetch_record(const struct ps_conn_table *t, uint64_t id)
+{
+	uint64_t hash = id_hash(id);
+
+	for (size_t i = hash & t->mask; t->cells[i].entry != NOTHING; i = (i + 1) & t->mask) {
+		const char *e;
+
+		if (t->cells[i].check != hash_check(hash))
+			continue;
+		e = (const char *)entry_at(t, t->cells[i].entry);
+		for (size_t line = 0; line < sizeof(struct entry); line += 64)
+			__builtin_prefetch(e + line, 1);
+		return;
+	}
 }
 
 /* <0: a is older than b, 0: as old, >0: newer. */

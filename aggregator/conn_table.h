@@ -32,8 +32,10 @@ int ps_conn_table_new(size_t limit, struct ps_conn_table **ret_table);
 void ps_conn_table_free(struct ps_conn_table **table);
 void ps_conn_table_set_limit(struct ps_conn_table *t, size_t limit);
 
-/* Asks the processor for what apply will touch. Call it for a batch before applying the batch. */
+/* Ask the processor for what apply will touch: for all ids of a batch the first, then for all the second, then apply.
+ */
 void ps_conn_table_prefetch(const struct ps_conn_table *t, uint64_t id);
+void ps_conn_table_prefetch_record(const struct ps_conn_table *t, uint64_t id);
 
 /*
  * Folds one record in; `end`: it is the last of its connection. now: boot time, ns (when it ended). Returns enum

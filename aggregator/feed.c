@@ -45,6 +45,8 @@ static int conn_batch(struct ps_feed *f, struct ps_batch_reader *r, bool end, ui
 
 	while (n < PS_FEED_BATCH && (got = ps_batch_next(r, &batch[n])) > 0)
 		ps_conn_table_prefetch(f->conns, batch[n++].id);
+	for (unsigned i = 0; i < n; i++)
+		ps_conn_table_prefetch_record(f->conns, batch[i].id);
 	for (unsigned i = 0; i < n; i++) {
 		/* A full table is counted by the table; the kernel's own stays the truth. */
 		(void)ps_conn_table_apply(f->conns, &batch[i], end, now);

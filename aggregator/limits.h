@@ -51,4 +51,9 @@
 /* Bytes of rules.json that are read: PS_VALUE_BYTES_MAX of common/limits.h is the parser's own limit. */
 #define PS_RULES_FILE_MAX (8u << 20)
 
+/* malloc: larger blocks are mapped and given back one by one (a message is at most 1024 records of 500 bytes). */
+#define PS_MALLOC_MAP_BYTES (700 * 1024)
+/* And what is free at the end of the heap stays ours up to this much: two messages in flight. */
+#define PS_MALLOC_KEEP_BYTES (1024 * 1024)
+
 #endif

@@ -12,6 +12,7 @@
 #include "aggregator/control.h"
 #include "aggregator/kernel_maps.h"
 #include "aggregator/limits.h"
+#include "aggregator/rule_set.h"
 #include "common/base/buf.h"
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
@@ -245,6 +246,17 @@ static int run(const struct settings *s, struct ps_error *err)
 	return ps_loop_run(p.loop);
 }
 
+/*
+ * Messages of the feed come and go at a high rate and must not be mapped anew each time; rule images are rare and
+ * large, and their memory is given back at once.
+ */
+static void set_up_malloc(void)
+{
+	_Static_assert(sizeof(struct ps_rule_image) > PS_MALLOC_MAP_BYTES, "images are mapped");
+	(void)mallopt(M_MMAP_THRESHOLD, PS_MALLOC_MAP_BYTES);
+	(void)mallopt(M_TRIM_THRESHOLD, PS_MALLOC_KEEP_BYTES);
+}
+
 static int help(void)
 {
 	_cleanup_(ps_buf_free) struct ps_buf text = PS_BUF_INIT;
@@ -281,8 +293,7 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	ps_log_setup("aggregator", level);
-	/* Rule images are large and short-lived: give them back, whatever was freed before. */
-	(void)mallopt(M_MMAP_THRESHOLD, 128 * 1024);
+	set_up_malloc();
 	r = run(&s, &err);
 	if (r < 0) {
 		ps_log_failure("cannot go on", r, &err);
