@@ -1,4 +1,4 @@
-#include "aggregator/control.h"
+#include "aggregator/control_call.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -13,16 +13,7 @@
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
 
-/* A request on its way through its handler. */
-struct call {
-	struct ps_aggregator *a;
-	struct ps_publisher *state;
-	const struct ps_request *req;
-	const struct ps_agg_time *now;
-	struct ps_answer *answer;
-};
-
-static int no_memory(struct call *c)
+int ps_call_no_memory(struct ps_call *c)
 {
 	return ps_error_set(&c->answer->error, -ENOMEM, 503, "no_memory", "", "no memory for the answer");
 }
@@ -42,17 +33,17 @@ static struct ps_value *field_names(enum ps_record_type type)
 }
 
 /* Begins an answer with records: body {fields}. */
-static int begin_records(struct call *c, enum ps_record_type type)
+static int begin_records(struct ps_call *c, enum ps_record_type type)
 {
 	ps_batch_init(&c->answer->records, type);
 	c->answer->has_records = true;
 	c->answer->body = ps_value_map();
 	if (!c->answer->body || ps_value_set(c->answer->body, "fields", field_names(type)) < 0)
-		return no_memory(c);
+		return ps_call_no_memory(c);
 	return 0;
 }
 
-static int begin_page(struct call *c, enum ps_record_type type, size_t total, const char *next)
+static int begin_page(struct ps_call *c, enum ps_record_type type, size_t total, const char *next)
 {
 	int r = begin_records(c, type);
 
@@ -60,25 +51,25 @@ static int begin_page(struct call *c, enum ps_record_type type, size_t total, co
 		return r;
 	if (ps_value_set(c->answer->body, "total", ps_value_uint(total)) < 0 ||
 		ps_value_set(c->answer->body, "next", next[0] ? ps_value_string(next) : ps_value_null()) < 0)
-		return no_memory(c);
+		return ps_call_no_memory(c);
 	return 0;
 }
 
-static int add_record(struct call *c, const void *record)
+static int add_record(struct ps_call *c, const void *record)
 {
-	return ps_batch_add(&c->answer->records, record) < 0 ? no_memory(c) : 0;
+	return ps_batch_add(&c->answer->records, record) < 0 ? ps_call_no_memory(c) : 0;
 }
 
 /* --- connections and ICMP --------------------------------------------------------------------------- */
 
-static int conns_list(struct call *c)
+static int conns_list(struct ps_call *c)
 {
 	_cleanup_free_ struct ps_conn_page *page = malloc(sizeof(*page));
 	struct ps_conn_query q;
 	int r;
 
 	if (!page)
-		return no_memory(c);
+		return ps_call_no_memory(c);
 	r = ps_conn_query_parse(c->req->args, &q, &c->answer->error);
 	if (r < 0)
 		return r;
@@ -90,7 +81,7 @@ static int conns_list(struct call *c)
 	return r;
 }
 
-static int read_conn_id(struct call *c, uint64_t *ret_id)
+static int read_conn_id(struct ps_call *c, uint64_t *ret_id)
 {
 	const char *text = ps_value_get_string(c->req->args, "id", "");
 	size_t len = strlen(text);
@@ -102,7 +93,7 @@ static int read_conn_id(struct call *c, uint64_t *ret_id)
 	return 0;
 }
 
-static int conns_get(struct call *c)
+static int conns_get(struct ps_call *c)
 {
 	const struct ps_conn *conn;
 	uint64_t id = 0;
@@ -119,14 +110,14 @@ static int conns_get(struct call *c)
 	return r < 0 ? r : add_record(c, conn);
 }
 
-static int icmp_list(struct call *c)
+static int icmp_list(struct ps_call *c)
 {
 	_cleanup_free_ struct ps_icmp_page *page = malloc(sizeof(*page));
 	struct ps_icmp_query q;
 	int r;
 
 	if (!page)
-		return no_memory(c);
+		return ps_call_no_memory(c);
 	r = ps_icmp_query_parse(c->req->args, &q, &c->answer->error);
 	if (r < 0)
 		return r;
@@ -154,7 +145,7 @@ static struct ps_value *sequence(uint64_t epoch, const uint64_t seq[static PS_TO
 }
 
 /* What the tables hold: all of the collector's stream, and all of ours, up to these numbers. */
-static struct ps_value *sequences(struct call *c)
+static struct ps_value *sequences(struct ps_call *c)
 {
 	_cleanup_(ps_value_free) struct ps_value *map = ps_value_map();
 	struct ps_publisher_totals totals = {0};
@@ -171,7 +162,7 @@ static struct ps_value *sequences(struct call *c)
 }
 
 /* The cursor is a position of the table: what lives all the while is met once, and later changes are on the bus. */
-static int snapshot(struct call *c)
+static int snapshot(struct ps_call *c)
 {
 	const char *cursor = ps_value_get_string(c->req->args, "cursor", "");
 	char next[24] = "", *end = NULL;
@@ -193,7 +184,7 @@ static int snapshot(struct call *c)
 	ps_conn_table_totals(c->a->conns, &totals);
 	r = begin_page(c, PS_RECORD_CONN, totals.live, "");
 	if (r >= 0 && !*cursor && ps_value_set(c->answer->body, "seq", sequences(c)) < 0)
-		return no_memory(c);
+		return ps_call_no_memory(c);
 	while (r >= 0 && (conn = ps_conn_table_next(c->a->conns, &position, &ended))) {
 		if (ended)
 			continue;
@@ -202,7 +193,7 @@ static int snapshot(struct call *c)
 			continue;
 		(void)snprintf(next, sizeof(next), "%zu", position);
 		if (r >= 0 && ps_value_set(c->answer->body, "next", ps_value_string(next)) < 0)
-			r = no_memory(c);
+			r = ps_call_no_memory(c);
 		break;
 	}
 	return r;
@@ -210,7 +201,7 @@ static int snapshot(struct call *c)
 
 /* --- status and statistics ---------------------------------------------------------------------------- */
 
-static int status(struct call *c)
+static int status(struct ps_call *c)
 {
 	const struct ps_aggregator *a = c->a;
 	struct ps_value *body = c->answer->body = ps_value_map();
@@ -227,182 +218,22 @@ static int status(struct call *c)
 		ps_value_set(body, "generation", ps_value_uint(ps_rule_store_generation(a->rules))) < 0 ||
 		ps_value_set(body, "connections", ps_value_uint(totals.live)) < 0 ||
 		ps_value_set(body, "warnings", ps_value_copy(ps_rule_store_warnings(a->rules))) < 0)
-		return no_memory(c);
+		return ps_call_no_memory(c);
 	return 0;
 }
 
-static int stats(struct call *c)
+static int stats(struct ps_call *c)
 {
 	ps_aggregator_refresh(c->a, c->now);
 	c->answer->body = ps_aggregator_stats(c->a, c->now, &c->answer->error);
 	return c->answer->body ? 0 : -ENOTCONN;
 }
 
-/* --- rules ---------------------------------------------------------------------------------------------- */
-
-static struct ps_value *rule_or_null(struct call *c, const struct ps_rule *rule)
-{
-	return rule->id < 0 ? ps_value_null() : ps_rule_store_value(c->a->rules, rule, c->now->wall_offset);
-}
-
-/* Tells the bus of a change that is in force. */
-static void tell_change(struct call *c, const struct ps_rule_result *res)
-{
-	const struct ps_agg_listener *l = &c->a->config.listener;
-	_cleanup_(ps_value_free) struct ps_value *map = ps_value_map();
-	const char *action = strchr(c->req->op, '.');
-
-	if (!l->map || !res->changed || !map)
-		return;
-	if (ps_value_set(map, "action", ps_value_string(action ? action + 1 : c->req->op)) < 0 ||
-		ps_value_set(map, "id", ps_value_int(res->before.id >= 0 ? res->before.id : res->after.id)) < 0 ||
-		ps_value_set(map, "who", ps_value_string(c->req->peer)) < 0 ||
-		ps_value_set(map, "generation", ps_value_uint(res->generation)) < 0 ||
-		ps_value_set(map, "before", rule_or_null(c, &res->before)) < 0 ||
-		ps_value_set(map, "after", rule_or_null(c, &res->after)) < 0)
-		return;
-	l->map(l->arg, PS_TOPIC_RULE, map);
-}
-
-/* Answers with the rule as it is now, and with what it may hurt. */
-static int answer_rule(struct call *c, const struct ps_rule *rule, int status_ok)
-{
-	_cleanup_(ps_value_free) struct ps_value *warnings = ps_rule_warnings(rule);
-
-	c->answer->status = status_ok;
-	c->answer->body = ps_rule_store_value(c->a->rules, rule, c->now->wall_offset);
-	if (!c->answer->body || !warnings)
-		return no_memory(c);
-	if (ps_value_count(warnings) && ps_value_set(c->answer->body, "warnings", PS_TAKE(warnings)) < 0)
-		return no_memory(c);
-	return 0;
-}
-
-static struct ps_rule_actor actor(const struct call *c)
-{
-	return (struct ps_rule_actor){.who = c->req->peer, .time = ps_agg_wall(c->now)};
-}
-
-static int read_rule_id(struct call *c, int64_t *ret_id)
-{
-	if (!ps_value_is_integer(ps_value_get(c->req->args, "id"), ret_id))
-		return ps_error_set(
-			&c->answer->error, -EINVAL, 400, "bad_value", "id", "the id of a rule is a whole number");
-	return 0;
-}
-
-static int rules_list(struct call *c)
-{
-	const struct ps_rule_store *s = c->a->rules;
-	struct ps_value *list = ps_value_list();
-	size_t n;
-	const struct ps_rule *rules = ps_rule_store_rules(s, &n);
-	int r = list ? 0 : -ENOMEM;
-
-	for (size_t i = 0; i < n && r >= 0; i++)
-		r = ps_value_append(list, ps_rule_store_value(s, &rules[i], c->now->wall_offset));
-	c->answer->body = ps_value_map();
-	if (r < 0 || !c->answer->body) {
-		ps_value_free(&list);
-		return no_memory(c);
-	}
-	if (ps_value_set(c->answer->body, "generation", ps_value_uint(ps_rule_store_generation(s))) < 0) {
-		ps_value_free(&list);
-		return no_memory(c);
-	}
-	return ps_value_set(c->answer->body, "rules", list) < 0 ? no_memory(c) : 0;
-}
-
-static int rules_get(struct call *c)
-{
-	const struct ps_rule *rule;
-	int64_t id = -1;
-	int r = read_rule_id(c, &id);
-
-	if (r < 0)
-		return r;
-	rule = ps_rule_store_find(c->a->rules, id);
-	if (!rule)
-		return ps_error_set(
-			&c->answer->error, -ENOENT, 404, "not_found", "id", "there is no rule %lld", (long long)id);
-	c->answer->body = ps_rule_store_value(c->a->rules, rule, c->now->wall_offset);
-	return c->answer->body ? 0 : no_memory(c);
-}
-
-static int rules_create(struct call *c)
-{
-	const struct ps_rule_actor who = actor(c);
-	struct ps_rule_result res;
-	int r = ps_rule_store_create(c->a->rules, ps_value_get(c->req->args, "rule"), &who, &res, &c->answer->error);
-
-	if (r < 0)
-		return r;
-	tell_change(c, &res);
-	return answer_rule(c, &res.after, 201);
-}
-
-static int rules_update(struct call *c)
-{
-	const struct ps_rule_actor who = actor(c);
-	struct ps_rule_result res;
-	int64_t id = -1;
-	int r = read_rule_id(c, &id);
-
-	if (r >= 0)
-		r = ps_rule_store_update(
-			c->a->rules, id, ps_value_get(c->req->args, "rule"), &who, &res, &c->answer->error);
-	if (r < 0)
-		return r;
-	tell_change(c, &res);
-	return answer_rule(c, &res.after, 200);
-}
-
-static int rules_delete(struct call *c)
-{
-	const struct ps_rule_actor who = actor(c);
-	struct ps_rule_result res;
-	int64_t id = -1;
-	int r = read_rule_id(c, &id);
-
-	if (r >= 0)
-		r = ps_rule_store_delete(c->a->rules, id, &who, &res, &c->answer->error);
-	if (r < 0)
-		return r;
-	tell_change(c, &res);
-	c->answer->status = 204;
-	return 0;
-}
-
-static int rules_switch(struct call *c, bool on)
-{
-	const struct ps_rule_actor who = actor(c);
-	struct ps_rule_result res;
-	int64_t id = -1;
-	int r = read_rule_id(c, &id);
-
-	if (r >= 0)
-		r = ps_rule_store_enable(c->a->rules, id, on, &who, &res, &c->answer->error);
-	if (r < 0)
-		return r;
-	tell_change(c, &res);
-	return answer_rule(c, &res.after, 200);
-}
-
-static int rules_enable(struct call *c)
-{
-	return rules_switch(c, true);
-}
-
-static int rules_disable(struct call *c)
-{
-	return rules_switch(c, false);
-}
-
 /* --- dispatch ------------------------------------------------------------------------------------------- */
 
 static const struct {
 	const char *op;
-	int (*handle)(struct call *c);
+	int (*handle)(struct ps_call *c);
 } ops[] = {
 	{"status", status},
 	{"stats", stats},
@@ -410,16 +241,16 @@ static const struct {
 	{"conns.get", conns_get},
 	{"icmp.list", icmp_list},
 	{"snapshot", snapshot},
-	{"rules.list", rules_list},
-	{"rules.get", rules_get},
-	{"rules.create", rules_create},
-	{"rules.update", rules_update},
-	{"rules.delete", rules_delete},
-	{"rules.enable", rules_enable},
-	{"rules.disable", rules_disable},
+	{"rules.list", ps_call_rules_list},
+	{"rules.get", ps_call_rules_get},
+	{"rules.create", ps_call_rules_create},
+	{"rules.update", ps_call_rules_update},
+	{"rules.delete", ps_call_rules_delete},
+	{"rules.enable", ps_call_rules_enable},
+	{"rules.disable", ps_call_rules_disable},
 };
 
-static int dispatch(struct call *c)
+static int dispatch(struct ps_call *c)
 {
 	for (size_t i = 0; i < PS_ARRAY_SIZE(ops); i++) {
 		if (strcmp(ops[i].op, c->req->op) == 0)
@@ -432,7 +263,7 @@ static int dispatch(struct call *c)
 void ps_control_answer(struct ps_aggregator *a, struct ps_publisher *state, const struct ps_request *req,
 	const struct ps_agg_time *now, struct ps_answer *ret_answer)
 {
-	struct call c = {.a = a, .state = state, .req = req, .now = now, .answer = ret_answer};
+	struct ps_call c = {.a = a, .state = state, .req = req, .now = now, .answer = ret_answer};
 	int r;
 
 	*ret_answer = (struct ps_answer){.status = 200};

@@ -115,6 +115,23 @@ static struct ps_rule *changed_list(const struct ps_rule_store *s, const struct 
 	return rules;
 }
 
+/* Keeps the newest. */
+static void limit_warnings(struct ps_rule_store *s)
+{
+	size_t n = ps_value_count(s->warnings);
+	struct ps_value *kept;
+
+	if (n <= PS_WARNINGS_MAX)
+		return;
+	kept = ps_value_list();
+	for (size_t i = n - PS_WARNINGS_MAX; kept && i < n; i++)
+		(void)ps_value_append(kept, ps_value_copy(ps_value_at(s->warnings, i)));
+	if (!kept)
+		return;
+	ps_value_free(&s->warnings);
+	s->warnings = kept;
+}
+
 /* Compile, write, put in force. Only the last changes anything, and it can't fail. */
 static int change(struct ps_rule_store *s, const char *op, const struct ps_rule_actor *actor, struct ps_rule_result *c,
 	struct ps_error *err)
@@ -155,14 +172,7 @@ static int change(struct ps_rule_store *s, const char *op, const struct ps_rule_
 	s->n = n;
 	c->generation = ps_rule_install_generation(s->view);
 	c->changed = true;
-	while (ps_value_count(s->warnings) > PS_WARNINGS_MAX) {
-		struct ps_value *kept = ps_value_list();
-
-		for (size_t i = 1; i < ps_value_count(s->warnings); i++)
-			(void)ps_value_append(kept, ps_value_copy(ps_value_at(s->warnings, i)));
-		ps_value_free(&s->warnings);
-		s->warnings = kept;
-	}
+	limit_warnings(s);
 	return 0;
 }
 
