@@ -64,9 +64,13 @@ bool ps_tc_has_tcx(void)
 static bool ours(const struct bpf_tc_hook *hook)
 {
 	LIBBPF_OPTS(bpf_tc_opts, q, .handle = PS_CLSACT_HANDLE, .priority = PS_CLSACT_PRIORITY);
+	/* libbpf would say on standard error that there is no qdisc: that is an answer, no failure */
+	libbpf_print_fn_t print = libbpf_set_print(NULL);
+	int r = bpf_tc_query(hook, &q);
 	char name[16];
 
-	return bpf_tc_query(hook, &q) == 0 && strcmp(ps_link_program_name(q.prog_id, name), PS_TC_PROGRAM) == 0;
+	(void)libbpf_set_print(print);
+	return r == 0 && strcmp(ps_link_program_name(q.prog_id, name), PS_TC_PROGRAM) == 0;
 }
 
 static int clsact_attach(const struct ps_pins *pins, const char *iface, uint32_t ifindex, int prog_fd,
