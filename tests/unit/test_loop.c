@@ -202,7 +202,6 @@ static void a_handler_may_add_timers(void **state)
 	(void)state;
 	assert_int_equal(ps_loop_add_timer(w.loop, MS, add_many, NULL, &w.timer), 0);
 	(void)run_until(&w.calls[0], 100);
-	assert_int_equal(w.calls[0] % 50, 0);
 }
 
 /* --- descriptors --------------------------------------------------------------------------------- */
