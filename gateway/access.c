@@ -55,10 +55,11 @@ int ps_access_check_origins(const char *list, struct ps_error *err)
 
 		p += strspn(p, ", ");
 		n = strcspn(p, ", ");
-		if (n && !origin_form(p, n))
+		if (n && !origin_form(p, n)) {
 			return ps_error_set(err, -EINVAL, 400, "bad_value", "cors-origin",
 				"\"%.*s\" is no origin; write http://host or https://host:port, without a path.",
 				(int)PS_MIN(n, 64u), p);
+		}
 		p += n;
 	}
 	return 0;
@@ -152,27 +153,31 @@ static int check_token(const struct ps_access *policy, const struct ps_http_requ
 
 	if (!policy->token || (!policy->token_always && ps_access_is_local(req)))
 		return 0;
-	if (!given)
+	if (!given) {
 		return ps_error_set(err, -EACCES, 401, "token_needed", "",
 			"This request needs the API token: send \"Authorization: Bearer TOKEN\". "
 			"The token stands in the file api-token of the state directory on the host.");
-	if (strncasecmp(given, "Bearer ", 7) != 0 || !same_token(policy->token, given + 7 + strspn(given + 7, " ")))
+	}
+	if (strncasecmp(given, "Bearer ", 7) != 0 || !same_token(policy->token, given + 7 + strspn(given + 7, " "))) {
 		return ps_error_set(err, -EACCES, 401, "bad_token", "",
 			"The API token is wrong; the right one stands in the file api-token of the state directory on "
 			"the host.");
+	}
 	return 0;
 }
 
 int ps_access_check(const struct ps_access *policy, const struct ps_http_request *req, bool open, struct ps_error *err)
 {
-	if (req->headers.host && !ps_access_host_ok(policy, req->headers.host))
+	if (req->headers.host && !ps_access_host_ok(policy, req->headers.host)) {
 		return ps_error_set(err, -EACCES, 403, "bad_host", "",
 			"The Host header names another machine; use an address, or start with --allow-host NAME for a "
 			"name of this host.");
-	if (!origin_ok(policy, req))
+	}
+	if (!origin_ok(policy, req)) {
 		return ps_error_set(err, -EACCES, 403, "bad_origin", "",
 			"A page of another site must not change anything here; name its origin with --cors-origin to "
 			"allow it.");
+	}
 	if (open || req->method == PS_HTTP_OPTIONS)
 		return 0; /* a browser asks OPTIONS before it may send the token */
 	return check_token(policy, req, err);

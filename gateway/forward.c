@@ -173,9 +173,9 @@ int ps_forward_new(struct ps_bus *bus, struct ps_loop *loop, const struct ps_end
 	return 0;
 }
 
-void ps_forward_free(struct ps_forward **pfw)
+void ps_forward_free(struct ps_forward **forward)
 {
-	struct ps_forward *fw = *pfw;
+	struct ps_forward *fw = *forward;
 
 	if (!fw)
 		return;
@@ -189,7 +189,7 @@ void ps_forward_free(struct ps_forward **pfw)
 	for (int i = 0; i < PS_PARTS; i++)
 		ps_requester_free(&fw->lines[i].requester);
 	free(fw);
-	*pfw = NULL;
+	*forward = NULL;
 }
 
 int ps_forward_send(struct ps_forward *fw, enum ps_part part, const char *op, const char *peer,

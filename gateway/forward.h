@@ -22,7 +22,7 @@ struct ps_forward;
 int ps_forward_new(struct ps_bus *bus, struct ps_loop *loop, const struct ps_endpoints *ep, struct ps_forward **ret_fw,
 	struct ps_error *err);
 /* Answers all that still wait with 503 "stopping". */
-void ps_forward_free(struct ps_forward **fw);
+void ps_forward_free(struct ps_forward **forward);
 
 /*
  * Exactly one of the two is given: the reply (any status below 400; the callback may take body and payload out of it),

@@ -32,7 +32,7 @@ enum ps_http_method {
 unsigned ps_http_method_parse(const char *name);
 /* "GET, HEAD, OPTIONS" for an Allow header. Returns buf. */
 #define PS_HTTP_METHODS_TEXT 64
-char *ps_http_methods_format(unsigned methods, char buf[static PS_HTTP_METHODS_TEXT]);
+char *ps_http_methods_format(unsigned set, char buf[static PS_HTTP_METHODS_TEXT]);
 
 /* "Not Found" for 404; "Error" for a status without a phrase of its own. */
 const char *ps_http_phrase(int status);

@@ -41,10 +41,11 @@ static int read_number(const struct ps_param *p, const char *text, uint64_t *ret
 
 	for (size_t i = 0; i < len && len <= 18; i++)
 		n = n * 10 + (uint64_t)(text[i] - '0');
-	if (!len || text[len] || len > 18 || n < p->min || n > p->max)
+	if (!len || text[len] || len > 18 || n < p->min || n > p->max) {
 		return ps_error_set(err, -EINVAL, 400, "bad_value", p->name,
 			"%s must be a number from %llu to %llu, not \"%.32s\".", p->name, (unsigned long long)p->min,
 			(unsigned long long)p->max, text);
+	}
 	*ret_n = n;
 	return 0;
 }

@@ -57,10 +57,11 @@ static int load_token(const struct settings *s, const struct ps_listen *listen, 
 	int r;
 
 	if (s->insecure) {
-		if (!ps_listen_is_loopback(listen))
+		if (!ps_listen_is_loopback(listen)) {
 			ps_log(PS_LOG_WARN,
 				"anybody who reaches this address can read the traffic and change the rules",
 				"api=%s reason=\"--insecure\"", s->api);
+		}
 		return 0;
 	}
 	if (ps_listen_is_loopback(listen) && !s->require_token)

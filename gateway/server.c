@@ -400,9 +400,9 @@ int ps_server_new(struct ps_loop *loop, struct ps_gateway *gateway, int listen_f
 	return 0;
 }
 
-void ps_server_free(struct ps_server **ps)
+void ps_server_free(struct ps_server **server)
 {
-	struct ps_server *s = *ps;
+	struct ps_server *s = *server;
 
 	if (!s)
 		return;
@@ -416,5 +416,5 @@ void ps_server_free(struct ps_server **ps)
 	ps_loop_set_timer(s->loop, s->run_timer, 0);
 	ps_loop_set_timer(s->loop, s->tick_timer, 0);
 	free(s);
-	*ps = NULL;
+	*server = NULL;
 }

@@ -85,11 +85,12 @@ static int read_file(const char *path, char **ret_token, struct ps_error *err)
 		return failed(err, -errno, path, "read");
 	text[n] = '\0';
 	text[strcspn(text, " \t\r\n")] = '\0';
-	if (strlen(text) < PS_TOKEN_MIN || strlen(text) > PS_TOKEN_MAX)
+	if (strlen(text) < PS_TOKEN_MIN || strlen(text) > PS_TOKEN_MAX) {
 		return ps_error_set(err, -EINVAL, 500, "token_file", "state-dir",
 			"The API token in %s must have %d to %d characters in one line; remove the file to have a new "
 			"one made.",
 			path, PS_TOKEN_MIN, PS_TOKEN_MAX);
+	}
 	token = strdup(text);
 	if (!token)
 		return failed(err, -ENOMEM, path, "read");
