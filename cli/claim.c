@@ -139,10 +139,22 @@ static int lock_parts(const char *path, int *ret_fd)
 	return r;
 }
 
+/*
+ * A part that an `up` was just starting when it was killed holds the lock until it has become its program: then nobody
+ * is at the number in the file any more.
+ */
 static int lock_up(struct ps_claim *c, const char *run_dir, struct ps_error *err)
 {
-	int r = lock_file(c->up_path, O_CLOEXEC, &c->up_fd);
+	uint64_t end = ps_clock_boot() + PS_UP_ORPHANS_MS * 1000000ull;
+	pid_t holder;
+	int r;
 
+	while ((r = lock_file(c->up_path, O_CLOEXEC, &c->up_fd)) == -EWOULDBLOCK && ps_clock_boot() < end) {
+		holder = ps_claim_holder(run_dir);
+		if (holder > 0 && (kill(holder, 0) == 0 || errno == EPERM))
+			break;
+		(void)usleep(POLL_US);
+	}
 	if (r == -EWOULDBLOCK)
 		return ps_error_set(err, r, 409, "already_running", "run-dir",
 			"packetscope up is already running here (process %d, %s); stop that one, or use another "

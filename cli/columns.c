@@ -158,6 +158,8 @@ static void add_number(struct ps_table *t, enum ps_kind kind, const struct ps_va
 		ps_table_cell(t, PS_STYLE_PLAIN, ps_human_span(ps_value_as_real(v, 0), text));
 	else if (kind == PS_KIND_RATIO)
 		ps_table_cellf(t, PS_STYLE_PLAIN, "%.2f %%", ps_value_as_real(v, 0) * 100);
+	else if (ps_value_kind(v) == PS_VALUE_REAL)
+		ps_table_cellf(t, PS_STYLE_PLAIN, "%.0f", ps_value_as_real(v, 0));
 	else
 		ps_table_cellf(t, PS_STYLE_PLAIN, "%" PRIu64, ps_value_as_uint(v, 0));
 }

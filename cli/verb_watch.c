@@ -291,7 +291,7 @@ int ps_verb_watch(const struct ps_settings *s, int n, char **operands)
 {
 	struct watch w = {.s = s, .left = s->count, .colour = ps_cli_colour()};
 	struct ps_error err = {0};
-	uint32_t topics;
+	uint32_t topics = 0;
 
 	(void)operands;
 	if (n > 0)
