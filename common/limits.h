@@ -8,7 +8,7 @@
 #define PS_BUS_SCHEMA_VERSION 1
 #define PS_BUS_RECORDS_MAX 1024 /* records in one message: above 256 libzmq batches well, above 1024 taps wait */
 #define PS_BUS_DELAY_NS 5000000ull /* a record waits at most this long for company */
-#define PS_BUS_HWM 4000 /* messages a slow tap may fall behind before it loses its own */
+#define PS_BUS_HWM 1000 /* messages a slow tap may fall behind before it loses its own: 185 MB if all are full, 5 s at 200,000 records/s */
 #define PS_BUS_MESSAGE_MAX (1 << 20) /* bytes of one frame that we accept: 1024 records of 600 bytes and room */
 #define PS_BUS_HEADER_MAX (16 << 10) /* bytes of a header map: 96 columns of 32 bytes, host and numbers, four times over */
 #define PS_BUS_TOPIC_MAX 32 /* bytes of a topic name */
