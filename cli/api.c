@@ -26,7 +26,7 @@ static bool is_here(const char *base)
 	return false;
 }
 
-static int use_token(struct ps_client *client, const char *path, struct ps_error *err)
+static int use_token(struct ps_fetch *client, const char *path, struct ps_error *err)
 {
 	_cleanup_(ps_buf_free) struct ps_buf text = PS_BUF_INIT;
 	int r = ps_file_read(path, 4096, &text);
@@ -35,21 +35,21 @@ static int use_token(struct ps_client *client, const char *path, struct ps_error
 		return ps_error_set(err, r, 400, "bad_value", "token-file", "cannot read %s: %s", path, strerror(-r));
 	while (text.len > 0 && isspace(text.data[text.len - 1]))
 		text.len--;
-	r = ps_client_token(client, ps_buf_str(&text) ? ps_buf_str(&text) : "");
+	r = ps_fetch_token(client, ps_buf_str(&text) ? ps_buf_str(&text) : "");
 	if (r < 0)
 		return ps_error_set(err, r, 400, "bad_value", "token-file", "%s holds no token", path);
 	return 0;
 }
 
-int ps_api_open(const struct ps_settings *s, struct ps_client **ret_client, struct ps_error *err)
+int ps_api_open(const struct ps_settings *s, struct ps_fetch **ret_client, struct ps_error *err)
 {
-	_cleanup_(ps_client_free) struct ps_client *client = NULL;
+	_cleanup_(ps_fetch_free) struct ps_fetch *client = NULL;
 	char path[512];
-	int r = ps_client_new(s->api, &client, err);
+	int r = ps_fetch_new(s->api, &client, err);
 
 	if (r == 0 && s->token_file && *s->token_file)
 		r = use_token(client, s->token_file, err);
-	else if (r == 0 && is_here(ps_client_base(client)) &&
+	else if (r == 0 && is_here(ps_fetch_base(client)) &&
 		 snprintf(path, sizeof(path), "%s/api-token", s->state_dir) < (int)sizeof(path))
 		(void)use_token(client, path, NULL);
 	if (r == 0)
@@ -74,11 +74,11 @@ void ps_api_problem(int status, const char *body, size_t len, struct ps_error *e
 		ps_value_get_string(problem, "field", ""), "%s", detail);
 }
 
-int ps_api_call(struct ps_client *client, const char *method, const char *path, const char *body,
-	struct ps_client_reply *ret_reply, struct ps_error *err)
+int ps_api_call(struct ps_fetch *client, const char *method, const char *path, const char *body,
+	struct ps_fetch_reply *ret_reply, struct ps_error *err)
 {
-	_cleanup_(ps_client_reply_free) struct ps_client_reply reply = {0};
-	int r = ps_client_call(client, method, path, body, &reply, err);
+	_cleanup_(ps_fetch_reply_free) struct ps_fetch_reply reply = {0};
+	int r = ps_fetch_call(client, method, path, body, &reply, err);
 
 	if (r < 0)
 		return r;
@@ -90,7 +90,7 @@ int ps_api_call(struct ps_client *client, const char *method, const char *path, 
 	}
 	if (ret_reply) {
 		*ret_reply = reply;
-		reply = (struct ps_client_reply){0};
+		reply = (struct ps_fetch_reply){0};
 	}
 	return 0;
 }
@@ -106,9 +106,9 @@ static int parse(struct ps_buf *body, struct ps_value **ret_value, struct ps_err
 	return 0;
 }
 
-int ps_api_get(struct ps_client *client, const char *path, struct ps_value **ret_value, struct ps_error *err)
+int ps_api_get(struct ps_fetch *client, const char *path, struct ps_value **ret_value, struct ps_error *err)
 {
-	_cleanup_(ps_client_reply_free) struct ps_client_reply reply = {0};
+	_cleanup_(ps_fetch_reply_free) struct ps_fetch_reply reply = {0};
 	int r = ps_api_call(client, "GET", path, NULL, &reply, err);
 
 	return r < 0 ? r : parse(&reply.body, ret_value, err);
@@ -131,10 +131,10 @@ static const char *inside(const char *text, size_t len, size_t *ret_len)
 }
 
 /* One page behind `cursor` ("" = the first); *cursor becomes the next one's, "" at the end. */
-static int add_page(struct ps_client *client, const char *path, uint64_t limit, char *cursor, size_t cursor_size,
+static int add_page(struct ps_fetch *client, const char *path, uint64_t limit, char *cursor, size_t cursor_size,
 	struct ps_buf *all, uint64_t *total, struct ps_error *err)
 {
-	_cleanup_(ps_client_reply_free) struct ps_client_reply reply = {0};
+	_cleanup_(ps_fetch_reply_free) struct ps_fetch_reply reply = {0};
 	_cleanup_(ps_buf_free) struct ps_buf query = PS_BUF_INIT;
 	const char *elements;
 	size_t len;
@@ -158,8 +158,8 @@ static int add_page(struct ps_client *client, const char *path, uint64_t limit, 
 	return 0;
 }
 
-int ps_api_list(struct ps_client *client, const char *path, uint64_t limit, struct ps_buf *ret_text,
-	uint64_t *ret_total, struct ps_error *err)
+int ps_api_list(struct ps_fetch *client, const char *path, uint64_t limit, struct ps_buf *ret_text, uint64_t *ret_total,
+	struct ps_error *err)
 {
 	_cleanup_(ps_buf_free) struct ps_buf all = {.limit = PS_CLI_REPLY_MAX};
 	char cursor[512] = "";

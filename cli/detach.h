@@ -8,6 +8,6 @@
 #include "cli/settings.h"
 #include "common/base/error.h"
 
-int ps_detach(const struct ps_settings *s, struct ps_error *err);
+int ps_cli_detach(const struct ps_settings *s, struct ps_error *err);
 
 #endif

@@ -198,25 +198,25 @@ static void check_running(struct ps_doctor *d)
 
 static void check_address(struct ps_doctor *d)
 {
-	_cleanup_(ps_client_free) struct ps_client *client = NULL;
-	_cleanup_(ps_client_reply_free) struct ps_client_reply reply = {0};
+	_cleanup_(ps_fetch_free) struct ps_fetch *client = NULL;
+	_cleanup_(ps_fetch_reply_free) struct ps_fetch_reply reply = {0};
 	_cleanup_(ps_value_free) struct ps_value *health = NULL;
 	struct ps_error err = {0};
-	int r = ps_client_new(d->settings->api, &client, &err);
+	int r = ps_fetch_new(d->settings->api, &client, &err);
 
 	if (r < 0) {
 		ps_doctor_find(d, "address", PS_HEALTH_FAIL, "--api 127.0.0.1:8080", "%s", err.message);
 		return;
 	}
-	r = ps_client_call(client, "GET", "/api/health", NULL, &reply, &err);
+	r = ps_fetch_call(client, "GET", "/api/health", NULL, &reply, &err);
 	if (r == -ECONNREFUSED)
-		ps_doctor_find(d, "address", PS_HEALTH_OK, NULL, "%s is free", ps_client_base(client));
+		ps_doctor_find(d, "address", PS_HEALTH_OK, NULL, "%s is free", ps_fetch_base(client));
 	else if (r == 0 && ps_json_parse((const char *)reply.body.data, reply.body.len, &health, NULL) == 0 &&
 		 (ps_value_get(health, "parts") || reply.status == 401))
-		ps_doctor_find(d, "address", PS_HEALTH_OK, NULL, "the gateway answers at %s", ps_client_base(client));
+		ps_doctor_find(d, "address", PS_HEALTH_OK, NULL, "the gateway answers at %s", ps_fetch_base(client));
 	else
 		ps_doctor_find(d, "address", PS_HEALTH_FAIL, "packetscope up --api 127.0.0.1:8081",
-			"something else listens at %s (`ss -ltnp` shows what)", ps_client_base(client));
+			"something else listens at %s (`ss -ltnp` shows what)", ps_fetch_base(client));
 }
 
 /* --- interfaces ---------------------------------------------------------------------------------- */

@@ -24,7 +24,7 @@
 struct ps_reporter {
 	const struct ps_settings *settings;
 	bool colour;
-	struct ps_client *client;
+	struct ps_fetch *client;
 	pthread_t thread;
 	bool running;
 	int wake;        /* eventfd */
@@ -52,12 +52,12 @@ static void say(struct ps_buf *text)
 /* True when every part is well; else `missing` lists those that are not, with their reasons. */
 static bool is_ready(struct ps_reporter *r, struct ps_buf *missing)
 {
-	_cleanup_(ps_client_reply_free) struct ps_client_reply reply = {0};
+	_cleanup_(ps_fetch_reply_free) struct ps_fetch_reply reply = {0};
 	_cleanup_(ps_value_free) struct ps_value *health = NULL;
 	const struct ps_value *parts;
 	struct ps_error err = {0};
 
-	if (ps_client_call(r->client, "GET", "/api/health", NULL, &reply, &err) < 0 ||
+	if (ps_fetch_call(r->client, "GET", "/api/health", NULL, &reply, &err) < 0 ||
 		ps_json_parse((const char *)reply.body.data, reply.body.len, &health, &err) < 0) {
 		ps_buf_addf(missing, " gateway (%s)", err.message);
 		return false;
@@ -98,7 +98,7 @@ static bool wait_ready(struct ps_reporter *r)
 static void greet(const struct ps_reporter *r)
 {
 	_cleanup_(ps_buf_free) struct ps_buf out = PS_BUF_INIT;
-	const char *url = ps_client_base(r->client);
+	const char *url = ps_fetch_base(r->client);
 
 	if (r->settings->json) {
 		ps_buf_adds(&out, "{\"ready\":true,\"iface\":");
@@ -182,7 +182,7 @@ int ps_reporter_new(const struct ps_settings *settings, struct ps_reporter **ret
 	ret = ps_api_open(settings, &r->client, err);
 	if (ret < 0)
 		return ret;
-	ps_client_limit(r->client, PS_REQUEST_TIMEOUT_MS + 1000, &r->stop);
+	ps_fetch_limit(r->client, PS_REQUEST_TIMEOUT_MS + 1000, &r->stop);
 	ret = -pthread_create(&r->thread, NULL, reporter_main, r);
 	if (ret < 0)
 		return ps_error_set(err, ret, 500, "failed", "", "cannot start a thread: %s", strerror(-ret));
@@ -209,7 +209,7 @@ void ps_reporter_free(struct ps_reporter **reporter)
 		ps_reporter_stop(r);
 		(void)pthread_join(r->thread, NULL);
 	}
-	ps_client_free(&r->client);
+	ps_fetch_free(&r->client);
 	ps_closep(&r->wake);
 	free(r);
 	*reporter = NULL;

@@ -29,7 +29,7 @@ static void add_parameter(struct ps_buf *path, bool *first, const char *name, co
 	if (!*value)
 		return;
 	ps_buf_addf(path, "%c%s=", *first ? '?' : '&', name);
-	ps_client_escape(path, value);
+	ps_fetch_escape(path, value);
 	*first = false;
 }
 
@@ -95,7 +95,7 @@ static int print_json(const struct ps_columns *columns, bool all, struct ps_buf 
 
 static int list(const struct ps_settings *s, const struct listing *l)
 {
-	_cleanup_(ps_client_free) struct ps_client *client = NULL;
+	_cleanup_(ps_fetch_free) struct ps_fetch *client = NULL;
 	_cleanup_(ps_buf_free) struct ps_buf text = PS_BUF_INIT;
 	struct ps_columns columns;
 	struct ps_error err = {0};
@@ -113,15 +113,15 @@ static int list(const struct ps_settings *s, const struct listing *l)
 /* One connection: every field on a line of its own. */
 static int show_one(const struct ps_settings *s, const char *id)
 {
-	_cleanup_(ps_client_free) struct ps_client *client = NULL;
-	_cleanup_(ps_client_reply_free) struct ps_client_reply reply = {0};
+	_cleanup_(ps_fetch_free) struct ps_fetch *client = NULL;
+	_cleanup_(ps_fetch_reply_free) struct ps_fetch_reply reply = {0};
 	_cleanup_(ps_value_free) struct ps_value *conn = NULL;
 	_cleanup_(ps_table_free) struct ps_table *table = ps_table_new();
 	_cleanup_(ps_buf_free) struct ps_buf path = PS_BUF_INIT, out = PS_BUF_INIT;
 	struct ps_error err = {0};
 
 	ps_buf_adds(&path, "/api/connections/");
-	ps_client_escape(&path, id);
+	ps_fetch_escape(&path, id);
 	if (ps_api_open(s, &client, &err) < 0)
 		return ps_cli_fail(&err), PS_EXIT_USAGE;
 	if (ps_api_call(client, "GET", ps_buf_str(&path), NULL, &reply, &err) < 0)

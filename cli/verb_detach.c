@@ -9,7 +9,7 @@
 #include "cli/process.h"
 #include "cli/verb.h"
 
-int ps_detach(const struct ps_settings *s, struct ps_error *err)
+int ps_cli_detach(const struct ps_settings *s, struct ps_error *err)
 {
 	char program[PATH_MAX], reason[PS_PROCESS_END_TEXT];
 	char *argv[16];
@@ -63,7 +63,7 @@ int ps_verb_detach(const struct ps_settings *s, int n, char **operands)
 			(int)holder, (int)holder);
 		return PS_EXIT_FAILED;
 	}
-	if (ps_detach(s, &err) < 0)
+	if (ps_cli_detach(s, &err) < 0)
 		return ps_cli_fail(&err);
 	(void)fputs(s->json ? "{\"detached\":true}\n"
 			    : "The kernel part is detached; nothing is counted or filtered any more.\n",

@@ -20,7 +20,7 @@
 struct action {
 	const char *name;
 	int min, max; /* operands; max -1 = any number */
-	int (*run)(const struct ps_settings *s, struct ps_client *client, int n, char **operands);
+	int (*run)(const struct ps_settings *s, struct ps_fetch *client, int n, char **operands);
 };
 
 /* "dst_port=23 icmp_type=8": what a rule tests beyond its protocol and what it does. */
@@ -106,9 +106,9 @@ static int print_rules(const struct ps_value *const *rules, size_t n)
 
 /* A call whose answer is one rule (or nothing, for DELETE). */
 static int one_rule(
-	const struct ps_settings *s, struct ps_client *client, const char *method, const char *path, const char *body)
+	const struct ps_settings *s, struct ps_fetch *client, const char *method, const char *path, const char *body)
 {
-	_cleanup_(ps_client_reply_free) struct ps_client_reply reply = {0};
+	_cleanup_(ps_fetch_reply_free) struct ps_fetch_reply reply = {0};
 	_cleanup_(ps_value_free) struct ps_value *rule = NULL;
 	const struct ps_value *rules[1];
 	struct ps_error err = {0};
@@ -123,9 +123,9 @@ static int one_rule(
 	return print_rules(rules, 1);
 }
 
-static int filters_list(const struct ps_settings *s, struct ps_client *client, int n, char **operands)
+static int filters_list(const struct ps_settings *s, struct ps_fetch *client, int n, char **operands)
 {
-	_cleanup_(ps_client_reply_free) struct ps_client_reply reply = {0};
+	_cleanup_(ps_fetch_reply_free) struct ps_fetch_reply reply = {0};
 	_cleanup_(ps_value_free) struct ps_value *list = NULL;
 	_cleanup_free_ const struct ps_value **rules = NULL;
 	struct ps_error err = {0};
@@ -162,7 +162,7 @@ static int rule_path(const char *id, const char *verb, char *path, size_t size)
 }
 
 static int on_each(
-	const struct ps_settings *s, struct ps_client *client, const char *method, const char *verb, int n, char **ids)
+	const struct ps_settings *s, struct ps_fetch *client, const char *method, const char *verb, int n, char **ids)
 {
 	int worst = PS_EXIT_OK;
 
@@ -178,28 +178,28 @@ static int on_each(
 	return worst;
 }
 
-static int filters_get(const struct ps_settings *s, struct ps_client *client, int n, char **operands)
+static int filters_get(const struct ps_settings *s, struct ps_fetch *client, int n, char **operands)
 {
 	return on_each(s, client, "GET", "", n, operands);
 }
 
-static int filters_rm(const struct ps_settings *s, struct ps_client *client, int n, char **operands)
+static int filters_rm(const struct ps_settings *s, struct ps_fetch *client, int n, char **operands)
 {
 	return on_each(s, client, "DELETE", "", n, operands);
 }
 
-static int filters_enable(const struct ps_settings *s, struct ps_client *client, int n, char **operands)
+static int filters_enable(const struct ps_settings *s, struct ps_fetch *client, int n, char **operands)
 {
 	return on_each(s, client, "POST", "/enable", n, operands);
 }
 
-static int filters_disable(const struct ps_settings *s, struct ps_client *client, int n, char **operands)
+static int filters_disable(const struct ps_settings *s, struct ps_fetch *client, int n, char **operands)
 {
 	return on_each(s, client, "POST", "/disable", n, operands);
 }
 
 /* Writes `body` as JSON and sends it. */
-static int send_rule(const struct ps_settings *s, struct ps_client *client, const char *method, const char *path,
+static int send_rule(const struct ps_settings *s, struct ps_fetch *client, const char *method, const char *path,
 	const struct ps_value *body)
 {
 	_cleanup_(ps_buf_free) struct ps_buf json = PS_BUF_INIT;
@@ -236,7 +236,7 @@ static int take_body(const struct ps_settings *s, int n, char **words, struct ps
 	return r < 0 ? (ps_cli_fail(&err), PS_EXIT_USAGE) : 0;
 }
 
-static int filters_add(const struct ps_settings *s, struct ps_client *client, int n, char **operands)
+static int filters_add(const struct ps_settings *s, struct ps_fetch *client, int n, char **operands)
 {
 	_cleanup_(ps_value_free) struct ps_value *body = NULL;
 	int r = take_body(s, n, operands, &body);
@@ -256,7 +256,7 @@ static int filters_add(const struct ps_settings *s, struct ps_client *client, in
 	return PS_EXIT_OK;
 }
 
-static int filters_set(const struct ps_settings *s, struct ps_client *client, int n, char **operands)
+static int filters_set(const struct ps_settings *s, struct ps_fetch *client, int n, char **operands)
 {
 	_cleanup_(ps_value_free) struct ps_value *body = NULL;
 	char path[64];
@@ -279,7 +279,7 @@ static const struct action actions[] = {
 
 int ps_verb_filters(const struct ps_settings *s, int n, char **operands)
 {
-	_cleanup_(ps_client_free) struct ps_client *client = NULL;
+	_cleanup_(ps_fetch_free) struct ps_fetch *client = NULL;
 	const char *name = n > 0 ? operands[0] : "list";
 	struct ps_error err = {0};
 	size_t i;

@@ -12,11 +12,11 @@
 #include "common/codec/json.h"
 
 /* The health report; it comes with 200 and with 503 alike. */
-static int get_health(struct ps_client *client, struct ps_value **ret_health, struct ps_error *err)
+static int get_health(struct ps_fetch *client, struct ps_value **ret_health, struct ps_error *err)
 {
-	_cleanup_(ps_client_reply_free) struct ps_client_reply reply = {0};
+	_cleanup_(ps_fetch_reply_free) struct ps_fetch_reply reply = {0};
 	_cleanup_(ps_value_free) struct ps_value *health = NULL;
-	int r = ps_client_call(client, "GET", "/api/health", NULL, &reply, err);
+	int r = ps_fetch_call(client, "GET", "/api/health", NULL, &reply, err);
 
 	if (r < 0)
 		return r;
@@ -128,7 +128,7 @@ static int status_json(struct ps_value *health, const struct ps_value *stats, in
 
 int ps_verb_status(const struct ps_settings *s, int n, char **operands)
 {
-	_cleanup_(ps_client_free) struct ps_client *client = NULL;
+	_cleanup_(ps_fetch_free) struct ps_fetch *client = NULL;
 	_cleanup_(ps_value_free) struct ps_value *health = NULL, *stats = NULL;
 	struct ps_error err = {0};
 	int code;
@@ -178,8 +178,8 @@ static void add_counters(struct ps_table *t, const char *path, const struct ps_v
 
 int ps_verb_stats(const struct ps_settings *s, int n, char **operands)
 {
-	_cleanup_(ps_client_free) struct ps_client *client = NULL;
-	_cleanup_(ps_client_reply_free) struct ps_client_reply reply = {0};
+	_cleanup_(ps_fetch_free) struct ps_fetch *client = NULL;
+	_cleanup_(ps_fetch_reply_free) struct ps_fetch_reply reply = {0};
 	_cleanup_(ps_value_free) struct ps_value *stats = NULL;
 	_cleanup_(ps_table_free) struct ps_table *t = ps_table_new();
 	_cleanup_(ps_buf_free) struct ps_buf out = PS_BUF_INIT;

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "cli/claim.h"
-#include "cli/client.h"
+#include "cli/fetch.h"
 #include "cli/default_route.h"
 #include "cli/detach.h"
 #include "cli/limits.h"
@@ -149,7 +149,7 @@ static bool is_attached(const char *pin_root)
 /* Settings, programs and command lines. Nothing is started or changed yet. */
 static int prepare(struct up *up, struct ps_error *err)
 {
-	char base[PS_CLIENT_BASE_SIZE];
+	char base[PS_FETCH_BASE_SIZE];
 	int r = 0;
 
 	if (!*up->s.iface) {
@@ -158,7 +158,7 @@ static int prepare(struct up *up, struct ps_error *err)
 	}
 	if (r == 0)
 		r = check_ifaces(up->s.iface, err);
-	if (r == 0 && ps_client_address(up->s.api, base) < 0)
+	if (r == 0 && ps_fetch_address(up->s.api, base) < 0)
 		r = ps_error_set(err, -EINVAL, 400, "bad_value", "api",
 			"\"%s\" is no address to listen at; write 127.0.0.1:8080, or :8080 for every address",
 			up->s.api);
@@ -249,7 +249,7 @@ static int wind_up(struct up *up, int r)
 	ps_reporter_free(&up->reporter);
 	if (r == 0 && up->s.keep)
 		say_kept(&up->s);
-	else if ((r == 0 || !up->found_attached) && ps_detach(&up->s, &err) < 0)
+	else if ((r == 0 || !up->found_attached) && ps_cli_detach(&up->s, &err) < 0)
 		r = ps_cli_fail(&err);
 	ps_supervisor_free(&up->supervisor);
 	ps_loop_free(&up->loop);

@@ -3,8 +3,8 @@
  *
  * One object serves one thread at a time and keeps its connection between calls.
  */
-#ifndef PS_CLIENT_H
-#define PS_CLIENT_H
+#ifndef PS_FETCH_H
+#define PS_FETCH_H
 
 #include <stdatomic.h>
 #include <stdint.h>
@@ -12,9 +12,9 @@
 #include "common/base/buf.h"
 #include "common/base/error.h"
 
-struct ps_client;
+struct ps_fetch;
 
-struct ps_client_reply {
+struct ps_fetch_reply {
 	int status;
 	struct ps_buf body;    /* owned by the reply; at most PS_CLI_REPLY_MAX */
 	uint64_t total;        /* X-Total-Count; 0 without it */
@@ -25,32 +25,32 @@ struct ps_client_reply {
  * `address` is what --api takes: a listen address (":8080", "0.0.0.0:8080", "8080", "[::]:8080": then the loopback
  * address is asked) or a URL ("http://host:8080"). -EINVAL fills err.
  */
-int ps_client_new(const char *address, struct ps_client **ret_client, struct ps_error *err);
-void ps_client_free(struct ps_client **client);
+int ps_fetch_new(const char *address, struct ps_fetch **ret_client, struct ps_error *err);
+void ps_fetch_free(struct ps_fetch **client);
 
 /* "http://127.0.0.1:8080" */
-const char *ps_client_base(const struct ps_client *client);
+const char *ps_fetch_base(const struct ps_fetch *client);
 
 /* Turns an --api value into that base URL. -EINVAL, -ENAMETOOLONG. */
-#define PS_CLIENT_BASE_SIZE 256
-int ps_client_address(const char *address, char ret_base[static PS_CLIENT_BASE_SIZE]);
+#define PS_FETCH_BASE_SIZE 256
+int ps_fetch_address(const char *address, char ret_base[static PS_FETCH_BASE_SIZE]);
 
 /* Gives calls this long; they also end (-ECANCELED) when *cancel becomes non-zero (NULL = never), which may be set from
  * another thread. */
-void ps_client_limit(struct ps_client *client, long timeout_ms, const atomic_int *cancel);
+void ps_fetch_limit(struct ps_fetch *client, long timeout_ms, const atomic_int *cancel);
 
 /* Sends this API token with every call from now on (RFC 6750). -EINVAL: it is none. */
-int ps_client_token(struct ps_client *client, const char *token);
+int ps_fetch_token(struct ps_fetch *client, const char *token);
 
 /*
  * One request; `path` begins with '/', `body` (JSON) may be NULL. 0 whatever the status is. Errors fill err: the
  * gateway is not there (-ECONNREFUSED, 503 "unreachable"), -ETIMEDOUT, -ECANCELED, -E2BIG, -EIO.
  */
-int ps_client_call(struct ps_client *client, const char *method, const char *path, const char *body,
-	struct ps_client_reply *ret_reply, struct ps_error *err);
-void ps_client_reply_free(struct ps_client_reply *reply); /* fits _cleanup_ */
+int ps_fetch_call(struct ps_fetch *client, const char *method, const char *path, const char *body,
+	struct ps_fetch_reply *ret_reply, struct ps_error *err);
+void ps_fetch_reply_free(struct ps_fetch_reply *reply); /* fits _cleanup_ */
 
 /* Appends text as a value of a query, percent-encoded. */
-void ps_client_escape(struct ps_buf *out, const char *text);
+void ps_fetch_escape(struct ps_buf *out, const char *text);
 
 #endif

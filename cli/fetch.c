@@ -1,4 +1,4 @@
-#include "cli/client.h"
+#include "cli/fetch.h"
 
 #include <curl/curl.h>
 #include <errno.h>
@@ -10,10 +10,10 @@
 #include "cli/limits.h"
 #include "common/base/cleanup.h"
 
-struct ps_client {
+struct ps_fetch {
 	CURL *curl;
 	struct curl_slist *headers;
-	char base[PS_CLIENT_BASE_SIZE];
+	char base[PS_FETCH_BASE_SIZE];
 	long timeout_ms;
 	const atomic_int *cancel;
 };
@@ -26,9 +26,9 @@ static const char *reachable_host(const char *host)
 	return strcmp(host, "[::]") == 0 ? "[::1]" : host;
 }
 
-int ps_client_address(const char *address, char ret_base[static PS_CLIENT_BASE_SIZE])
+int ps_fetch_address(const char *address, char ret_base[static PS_FETCH_BASE_SIZE])
 {
-	char host[PS_CLIENT_BASE_SIZE], *colon;
+	char host[PS_FETCH_BASE_SIZE], *colon;
 	const char *port = "8080";
 	int n;
 
@@ -56,8 +56,8 @@ int ps_client_address(const char *address, char ret_base[static PS_CLIENT_BASE_S
 	if (!*port || strspn(port, "0123456789") != strlen(port) || strlen(port) > 5 || atoi(port) > 65535 ||
 		atoi(port) == 0)
 		return -EINVAL;
-	n = snprintf(ret_base, PS_CLIENT_BASE_SIZE, "http://%s:%s", reachable_host(host), port);
-	return n < PS_CLIENT_BASE_SIZE ? 0 : -ENAMETOOLONG;
+	n = snprintf(ret_base, PS_FETCH_BASE_SIZE, "http://%s:%s", reachable_host(host), port);
+	return n < PS_FETCH_BASE_SIZE ? 0 : -ENAMETOOLONG;
 }
 
 static size_t on_body(char *data, size_t size, size_t n, void *arg)
@@ -69,7 +69,7 @@ static size_t on_body(char *data, size_t size, size_t n, void *arg)
 }
 
 /* <…?…cursor=TEXT…>; rel="next" (RFC 8288): one link a header, or several by commas. */
-static void take_link(const char *line, struct ps_client_reply *reply)
+static void take_link(const char *line, struct ps_fetch_reply *reply)
 {
 	const char *rel = strstr(line, "rel=\"next\"");
 	const char *open = NULL, *cursor;
@@ -90,7 +90,7 @@ static void take_link(const char *line, struct ps_client_reply *reply)
 
 static size_t on_header(char *data, size_t size, size_t n, void *arg)
 {
-	struct ps_client_reply *reply = arg;
+	struct ps_fetch_reply *reply = arg;
 	char line[1024];
 
 	if (size * n < sizeof(line)) {
@@ -106,20 +106,20 @@ static size_t on_header(char *data, size_t size, size_t n, void *arg)
 
 static int on_progress(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
 {
-	const struct ps_client *client = arg;
+	const struct ps_fetch *client = arg;
 
 	(void)a, (void)b, (void)c, (void)d;
 	return client->cancel && *client->cancel;
 }
 
-int ps_client_new(const char *address, struct ps_client **ret_client, struct ps_error *err)
+int ps_fetch_new(const char *address, struct ps_fetch **ret_client, struct ps_error *err)
 {
-	_cleanup_(ps_client_free) struct ps_client *client = calloc(1, sizeof(*client));
+	_cleanup_(ps_fetch_free) struct ps_fetch *client = calloc(1, sizeof(*client));
 	int r;
 
 	if (!client || curl_global_init(CURL_GLOBAL_DEFAULT) != 0)
 		return ps_error_set(err, -ENOMEM, 500, "no_memory", "", "out of memory");
-	r = ps_client_address(address, client->base);
+	r = ps_fetch_address(address, client->base);
 	if (r < 0)
 		return ps_error_set(err, r, 400, "bad_value", "api",
 			"\"%s\" is no address; write :8080, 127.0.0.1:8080 or http://host:8080", address);
@@ -132,7 +132,7 @@ int ps_client_new(const char *address, struct ps_client **ret_client, struct ps_
 	return 0;
 }
 
-void ps_client_free(struct ps_client **client)
+void ps_fetch_free(struct ps_fetch **client)
 {
 	if (!*client)
 		return;
@@ -143,18 +143,18 @@ void ps_client_free(struct ps_client **client)
 	*client = NULL;
 }
 
-const char *ps_client_base(const struct ps_client *client)
+const char *ps_fetch_base(const struct ps_fetch *client)
 {
 	return client->base;
 }
 
-void ps_client_limit(struct ps_client *client, long timeout_ms, const atomic_int *cancel)
+void ps_fetch_limit(struct ps_fetch *client, long timeout_ms, const atomic_int *cancel)
 {
 	client->timeout_ms = timeout_ms;
 	client->cancel = cancel;
 }
 
-int ps_client_token(struct ps_client *client, const char *token)
+int ps_fetch_token(struct ps_fetch *client, const char *token)
 {
 	char line[512];
 	struct curl_slist *headers;
@@ -169,7 +169,7 @@ int ps_client_token(struct ps_client *client, const char *token)
 	return 0;
 }
 
-static int failure(const struct ps_client *client, CURLcode code, struct ps_error *err)
+static int failure(const struct ps_fetch *client, CURLcode code, struct ps_error *err)
 {
 	switch (code) {
 	case CURLE_COULDNT_RESOLVE_HOST:
@@ -191,11 +191,11 @@ static int failure(const struct ps_client *client, CURLcode code, struct ps_erro
 	}
 }
 
-int ps_client_call(struct ps_client *client, const char *method, const char *path, const char *body,
-	struct ps_client_reply *ret_reply, struct ps_error *err)
+int ps_fetch_call(struct ps_fetch *client, const char *method, const char *path, const char *body,
+	struct ps_fetch_reply *ret_reply, struct ps_error *err)
 {
 	_cleanup_(ps_buf_free) struct ps_buf url = PS_BUF_INIT;
-	_cleanup_(ps_client_reply_free) struct ps_client_reply reply = {.body = {.limit = PS_CLI_REPLY_MAX}};
+	_cleanup_(ps_fetch_reply_free) struct ps_fetch_reply reply = {.body = {.limit = PS_CLI_REPLY_MAX}};
 	CURL *c = client->curl;
 	CURLcode code;
 	long status = 0;
@@ -232,16 +232,16 @@ int ps_client_call(struct ps_client *client, const char *method, const char *pat
 	(void)curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &status);
 	reply.status = (int)status;
 	*ret_reply = reply;
-	reply = (struct ps_client_reply){0};
+	reply = (struct ps_fetch_reply){0};
 	return 0;
 }
 
-void ps_client_reply_free(struct ps_client_reply *reply)
+void ps_fetch_reply_free(struct ps_fetch_reply *reply)
 {
 	ps_buf_free(&reply->body);
 }
 
-void ps_client_escape(struct ps_buf *out, const char *text)
+void ps_fetch_escape(struct ps_buf *out, const char *text)
 {
 	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
 
