@@ -20,6 +20,23 @@ struct ps_conn {
 	__u32 slot;
 };
 
+/*
+ * Are all parts there? A look-up that succeeded says so already, but the compiler may have folded that into arithmetic
+ * which verifiers before 6.2 don't follow. The asm hides from the compiler what it knows, so that each pointer is
+ * tested for itself, before the verifier's eyes.
+ */
+static __always_inline int ps_conn_is_whole(struct ps_conn *c)
+{
+	asm volatile("" : "+r"(c->hot));
+	if (!c->hot)
+		return 0;
+	asm volatile("" : "+r"(c->cold));
+	if (!c->cold)
+		return 0;
+	asm volatile("" : "+r"(c->tcp));
+	return c->tcp != NULL;
+}
+
 /* ps_conn_hot: proto, flags and reported as one word. */
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 #define PS_WORD_FLAGS 8

@@ -108,8 +108,10 @@ static __always_inline int ps_table_get(__u32 slot, struct ps_conn *c)
 	c->slot = slot;
 	c->hot = &b->slot[slot & (PS_BUCKET_SLOTS - 1)];
 	c->cold = bpf_map_lookup_elem(&ps_cold, &slot);
+	if (!c->cold)
+		return -1;
 	c->tcp = bpf_map_lookup_elem(&ps_tcp, &slot);
-	return c->cold && c->tcp ? 0 : -1;
+	return ps_conn_is_whole(c) ? 0 : -1;
 }
 
 /* 0 and the connection, or -1. saddr and daddr are the packet's, for IPv6. */
@@ -134,7 +136,7 @@ static __always_inline int ps_table_find(
 		bucket = b2;
 		s = ps_bucket_find(tags2, h2, n);
 	}
-	if (s < 0 || ps_table_get(bucket * PS_BUCKET_SLOTS + s, c))
+	if (s < 0 || ps_table_get(bucket * PS_BUCKET_SLOTS + s, c) || !ps_conn_is_whole(c))
 		return -1;
 	if (n->family == PS_FAMILY_IPV6 && !ps_same_addr6(c->cold, saddr, daddr, n->side))
 		return -1;
@@ -318,7 +320,7 @@ __noinline int ps_table_fill(struct ps_packet *p, __u32 claimed)
 {
 	struct ps_conn c;
 
-	if (!p || ps_table_get(claimed & PS_SLOT_MASK, &c))
+	if (!p || ps_table_get(claimed & PS_SLOT_MASK, &c) || !ps_conn_is_whole(&c))
 		return -1;
 	if (claimed & PS_SLOT_VICTIM)
 		ps_end_victim(&c);

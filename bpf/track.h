@@ -146,14 +146,15 @@ static __always_inline int ps_handle_conn(const struct ps_turn *turn)
 	found = ps_table_find(&p->name, p->key.saddr, p->key.daddr, &c);
 	if (p->forwarded) {
 		verdict = ps_verdict_of(&turn->rules, p);
-		return ps_verdict_apply(verdict, &turn->rules, p, found ? 0 : c.cold->id, turn->interval, turn->s);
+		return ps_verdict_apply(verdict, &turn->rules, p, found || !ps_conn_is_whole(&c) ? 0 : c.cold->id,
+			turn->interval, turn->s);
 	}
-	if (found || ps_is_reuse(&c, p)) {
+	if (found || !ps_conn_is_whole(&c) || ps_is_reuse(&c, p)) {
 		found = ps_table_create(p, found ? PS_NO_SLOT : c.slot, &c, &fresh);
 		if (fresh)
 			turn->s->conns_new++;
 	}
-	if (found) {
+	if (found || !ps_conn_is_whole(&c)) {
 		turn->s->untracked += p->segs;
 		verdict = ps_verdict_of(&turn->rules, p);
 		return ps_verdict_apply(verdict, &turn->rules, p, 0, turn->interval, turn->s);
@@ -173,7 +174,9 @@ __noinline __u64 ps_quoted_conn(struct ps_packet *p)
 	if (!p || !(p->known & PS_KNOWN_QUOTED_PORTS))
 		return 0;
 	ps_name_of_quoted(p, &n);
-	return ps_table_find(&n, p->inner.saddr, p->inner.daddr, &c) ? 0 : c.cold->id;
+	if (ps_table_find(&n, p->inner.saddr, p->inner.daddr, &c) || !ps_conn_is_whole(&c))
+		return 0;
+	return c.cold->id;
 }
 
 static __always_inline int ps_handle_icmp(const struct ps_turn *turn)
