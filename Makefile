@@ -12,7 +12,7 @@ CTEST_ARGS ?=
 JOBS ?= $(shell nproc)
 
 ROOT := $(filter 0,$(shell id -u))
-BPFTOOL = $(shell packaging/setup.sh bpftool)
+BPFTOOL = $(addprefix -DBPFTOOL=,$(shell packaging/setup.sh bpftool))
 SOURCES = $(shell git ls-files '*.c' '*.h')
 TIDY_SOURCES = $(shell git ls-files '*.c' | grep -v -e '\.bpf\.c$$' -e ^docs/ -e ^tests/)
 
@@ -32,10 +32,10 @@ help: ## This list
 	@echo '  CTEST_ARGS="-L unit" (test); PREFIX=/usr/local DESTDIR=… (install); JOBS=2'
 
 all: check-setup ## Every program, in build/bin
-	$(call as_owner,cmake --preset release -DBPFTOOL=$(BPFTOOL) >/dev/null && cmake --build --preset release -j $(JOBS))
+	$(call as_owner,cmake --preset release $(BPFTOOL) >/dev/null && cmake --build --preset release -j $(JOBS))
 
 debug: check-setup ## The same under ASan and UBSan, warnings are errors, in build/debug/bin
-	$(call as_owner,cmake --preset debug -DBPFTOOL=$(BPFTOOL) >/dev/null && cmake --build --preset debug -j $(JOBS))
+	$(call as_owner,cmake --preset debug $(BPFTOOL) >/dev/null && cmake --build --preset debug -j $(JOBS))
 
 run: need-root install-setup-run ## sudo make run: installs what is missing, builds, starts on IFACE or the default route's
 	@$(MAKE) --no-print-directory all
