@@ -4,37 +4,13 @@
 #include <string.h>
 
 #include "common/codec/batch.h"
-#include "common/codec/json.h"
-#include "common/model/record.h"
+#include "common/codec/record_json.h"
 
 union any_record {
 	struct ps_conn conn;
 	struct ps_icmp icmp;
 	struct ps_drop drop;
 };
-
-void ps_render_record(struct ps_buf *out, enum ps_record_type type, const void *record)
-{
-	char key[PS_KEY_TEXT], info[PS_INFO_TEXT];
-
-	ps_buf_addc(out, '{');
-	if (type == PS_RECORD_CONN) {
-		ps_conn_key(record, key);
-		ps_conn_info(record, info);
-	} else if (type == PS_RECORD_ICMP) {
-		ps_icmp_key_text(record, key);
-		ps_icmp_info(record, info);
-	}
-	if (type == PS_RECORD_CONN || type == PS_RECORD_ICMP) {
-		ps_buf_adds(out, "\"key\":");
-		ps_json_string(out, key, strlen(key));
-		ps_buf_adds(out, ",\"info\":");
-		ps_json_string(out, info, strlen(info));
-		ps_buf_addc(out, ',');
-	}
-	ps_json_record(out, &ps_schemas[type], record);
-	ps_buf_addc(out, '}');
-}
 
 int ps_render_reply(struct ps_buf *out, enum ps_record_type type, const struct ps_reply *reply, bool more)
 {
@@ -58,7 +34,7 @@ int ps_render_reply(struct ps_buf *out, enum ps_record_type type, const struct p
 			return n;
 		if (more || n)
 			ps_buf_addc(out, ',');
-		ps_render_record(out, type, &record);
+		ps_record_json(out, type, &record);
 		n++;
 	}
 }
