@@ -1,7 +1,7 @@
 /*
  * The hot codec: records of one schema as msgpack arrays, back to back in one payload (an array of n arrays).
- * Writing follows a fixed layout, straight-line code from schema.def; reading accepts every width of integer and string that msgpack
- * allows, and any order or subset of columns: the header's `fields` says which.
+ * Writing follows a fixed layout, straight-line code from schema.def; reading accepts every width of integer and string
+ * that msgpack allows, and any order or subset of columns: the header's `fields` says which.
  */
 #ifndef PS_BATCH_H
 #define PS_BATCH_H
@@ -25,7 +25,8 @@ void ps_batch_init(struct ps_batch *b, enum ps_record_type type);
 void ps_batch_free(struct ps_batch *b);
 void ps_batch_reset(struct ps_batch *b);
 
-/* Appends one record: struct ps_conn, ps_icmp or ps_drop by the batch's type. -ENOSPC when PS_BUS_RECORDS_MAX are in; -ENOMEM. */
+/* Appends one record: struct ps_conn, ps_icmp or ps_drop by the batch's type. -ENOSPC when PS_BUS_RECORDS_MAX are in;
+ * -ENOMEM. */
 int ps_batch_add(struct ps_batch *b, const void *record);
 
 /* Writes the array head; the payload is valid until the batch changes. */
@@ -43,12 +44,17 @@ struct ps_batch_reader {
 	uint32_t left; /* records to come */
 };
 
-/* `fields` is a list of strings (a parsed header's). -EBADMSG: payload is no array, or more than PS_BUS_FIELDS_MAX columns. */
+/* `fields` is a list of strings (a parsed header's). -EBADMSG: payload is no array, or more than PS_BUS_FIELDS_MAX
+ * columns. */
 struct ps_value;
 int ps_batch_reader_init(struct ps_batch_reader *r, enum ps_record_type type, const struct ps_value *fields,
 	const uint8_t *payload, size_t len);
 
-/* Next record into *record (struct of the type; columns that are missing are zero). 1 = got one, 0 = end, -EBADMSG = broken. */
+/*
+ * Next record into *record (struct of the type). A column that is missing is as if nil: zero, empty, and -1 for a rule.
+ * A word that this version does not know is none. 1 = got one, 0 = end, -EBADMSG = broken, or something follows the
+ * last record.
+ */
 int ps_batch_next(struct ps_batch_reader *r, void *record);
 
 #endif
