@@ -15,6 +15,7 @@
 #include "common/base/cleanup.h"
 #include "common/codec/json.h"
 #include "common/codec/msgpack.h"
+#include "common/codec/wire.h"
 #include "common/limits.h"
 
 #define _value_ _cleanup_(ps_value_free) struct ps_value *
@@ -139,6 +140,21 @@ static void hostile(void **state)
 		if (parse(rows[i].bytes, rows[i].len, &v) != -EBADMSG)
 			fail_msg("row %zu was taken", i);
 		assert_null(v);
+	}
+}
+
+/* The head itself is refused, before anybody counts on it: also where twice the pairs would not fit 32 bits. */
+static void counts_are_checked_at_the_head(void **state)
+{
+	static const uint8_t heads[][5] = {{0xdf, 0x80, 0, 0, 0}, {0xdf, 0, 0, 0, 1}, {0xdd, 0, 0, 0, 1},
+		{0xdb, 0, 0, 0, 1}, {0xde, 0, 2, 0xc0, 0xc0}, {0xdc, 0, 3, 0xc0, 0xc0}};
+	struct ps_wire_item item;
+
+	(void)state;
+	for (size_t i = 0; i < PS_ARRAY_SIZE(heads); i++) {
+		struct ps_wire w = {heads[i], heads[i] + sizeof(heads[i])};
+
+		assert_false(ps_wire_next(&w, &item));
 	}
 }
 
@@ -359,6 +375,7 @@ int main(void)
 		cmocka_unit_test(every_form_of_a_number),
 		cmocka_unit_test(leaves),
 		cmocka_unit_test(hostile),
+		cmocka_unit_test(counts_are_checked_at_the_head),
 		cmocka_unit_test(depth_is_bounded),
 		cmocka_unit_test(nodes_and_keys_are_bounded),
 		cmocka_unit_test(measures_the_first_of_several),
