@@ -3,6 +3,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -55,6 +56,8 @@ static const struct {
 
 struct ps_kernel_maps {
 	char dir[PATH_MAX - 64];
+	int (*fd)(void *arg, const char *name); /* instead of pins; NULL = pins */
+	void *arg;
 	void *memory[MAPPED_COUNT];
 	size_t length[MAPPED_COUNT];
 	int stats_fd;
@@ -78,6 +81,17 @@ int ps_kernel_maps_new(const char *pin_root, struct ps_kernel_maps **ret_maps)
 	maps->icmp_fd = -1;
 	maps->ifaces_fd = -1;
 	*ret_maps = PS_TAKE(maps);
+	return 0;
+}
+
+int ps_kernel_maps_new_own(int (*fd)(void *arg, const char *name), void *arg, struct ps_kernel_maps **ret_maps)
+{
+	int r = ps_kernel_maps_new("", ret_maps);
+
+	if (r < 0)
+		return r;
+	(*ret_maps)->fd = fd;
+	(*ret_maps)->arg = arg;
 	return 0;
 }
 
@@ -116,7 +130,7 @@ static int pin_open(const struct ps_kernel_maps *maps, const char *name, size_t 
 	int r;
 
 	(void)snprintf(path, sizeof(path), "%s/%s", maps->dir, name);
-	fd = bpf_obj_get(path);
+	fd = maps->fd ? fcntl(maps->fd(maps->arg, name), F_DUPFD_CLOEXEC, 3) : bpf_obj_get(path);
 	if (fd < 0) {
 		r = -errno;
 		if (r == -ENOENT)

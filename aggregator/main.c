@@ -153,8 +153,10 @@ static int on_request(void *arg)
 		ps_batch_payload(&answer.records, &payload, &len);
 	(void)ps_responder_reply(p->control, &req, answer.status, answer.body, payload, len, &answer.error);
 	(void)ps_publisher_flush(p->state, now.boot, true);
-	if (answer.status >= 500)
-		ps_log_failure("request failed", -EIO, &answer.error);
+	/* 503 is the operator's to see in `status`, and told once when it begins. */
+	if (answer.status >= 500 && answer.status != 503)
+		ps_log(PS_LOG_WARN, "request failed", "op=\"%s\" status=%d code=%s reason=\"%s\"", req.op,
+			answer.status, answer.error.code, answer.error.message);
 	return 0;
 }
 

@@ -307,17 +307,22 @@ static struct ps_value *time_or_null(uint64_t boot_ns, int64_t wall_offset)
 	return ps_value_string(ps_rfc3339(boot_ns + (uint64_t)wall_offset, text));
 }
 
-struct ps_value *ps_rule_store_value(const struct ps_rule_store *s, const struct ps_rule *rule, int64_t wall_offset)
+struct ps_value *ps_rule_counted(const struct ps_kernel_view *view, const struct ps_rule *rule, int64_t wall_offset)
 {
 	_cleanup_(ps_value_free) struct ps_value *v = ps_rule_to_value(rule);
 	struct ps_rule_hits hits = {0};
 
-	if (s->view && rule->id >= 0)
-		hits = ps_rule_install_hits(s->view, (uint32_t)rule->id);
+	if (view && rule->id >= 0)
+		hits = ps_rule_install_hits(view, (uint32_t)rule->id);
 	if (!v || ps_value_set(v, "packets", ps_value_uint(hits.packets)) < 0 ||
 		ps_value_set(v, "bytes", ps_value_uint(hits.bytes)) < 0 ||
 		ps_value_set(v, "first_hit", time_or_null(hits.first_hit, wall_offset)) < 0 ||
 		ps_value_set(v, "last_hit", time_or_null(hits.last_hit, wall_offset)) < 0)
 		return NULL;
 	return PS_TAKE(v);
+}
+
+struct ps_value *ps_rule_store_value(const struct ps_rule_store *s, const struct ps_rule *rule, int64_t wall_offset)
+{
+	return ps_rule_counted(s->view, rule, wall_offset);
 }

@@ -68,5 +68,7 @@ const struct ps_value *ps_rule_store_warnings(const struct ps_rule_store *s);
  * ns. NULL on no memory.
  */
 struct ps_value *ps_rule_store_value(const struct ps_rule_store *s, const struct ps_rule *rule, int64_t wall_offset);
+/* The same without a store: the counters are those of `view`, NULL = none. */
+struct ps_value *ps_rule_counted(const struct ps_kernel_view *view, const struct ps_rule *rule, int64_t wall_offset);
 
 #endif

@@ -230,16 +230,17 @@ static void record(struct ps_sweep *s, const struct ps_sweep_run *run, uint32_t 
 		res->updated++;
 		untold = true;
 	}
-	if (untold && !run->refresh_only) {
+	if (change < 0) {
+		untold = true; /* no room for it in our table: try again with the next whole run */
+	} else if (untold && !run->refresh_only) {
 		if (run->on_update)
 			run->on_update(run->arg, &conn);
 		untold = false;
 	}
 	seen->untold = untold;
 	seen->deadline = (last_seen + ps_expiry_timeout(run->timeouts, proto, flags, state)) / 2;
-	/* Look again soon: the lines may have been written one after the other while we read; and so if no memory was
-	 * left. */
-	seen->last_seen = last_seen + PS_SETTLE_NS > run->now || change < 0 ? 0 : last_seen;
+	/* Look again soon: the lines may have been written one after the other while we read. */
+	seen->last_seen = last_seen + PS_SETTLE_NS > run->now ? 0 : last_seen;
 }
 
 /* The bit must say what the flags say. Not of a connection that is just now being confirmed. */

@@ -233,6 +233,26 @@ static void a_full_disk_changes_nothing(void **state)
 	assert_int_equal(access(in(dir, "rules.json.new"), F_OK), -1);
 }
 
+/* The last step fails: the line that was written for it is taken back. */
+static void a_name_that_is_taken(void **state)
+{
+	const char *dir = fresh_dir("taken");
+	const struct ps_rule rules[] = {rule(0, 22, "")};
+	struct ps_error err = {0};
+	char audit[4096], audit_after[4096];
+
+	(void)state;
+	assert_int_equal(save(dir, rules, 1, NULL), 0);
+	(void)read_text(in(dir, "audit.jsonl"), audit, sizeof(audit));
+	assert_int_equal(unlink(in(dir, "rules.json")), 0);
+	assert_int_equal(mkdir(in(dir, "rules.json"), 0700), 0);
+	assert_true(save(dir, rules, 1, &err) < 0);
+	assert_int_equal(err.status, 500);
+	(void)read_text(in(dir, "audit.jsonl"), audit_after, sizeof(audit_after));
+	assert_string_equal(audit, audit_after);
+	assert_int_equal(access(in(dir, "rules.json.new"), F_OK), -1);
+}
+
 static void a_directory_that_cannot_be(void **state)
 {
 	const char *file = fresh_dir("file");
@@ -255,6 +275,7 @@ int main(void)
 		cmocka_unit_test(a_missing_file_does_not_open_the_gates),
 		cmocka_unit_test(with_no_good_copy_there_are_no_rules),
 		cmocka_unit_test(a_full_disk_changes_nothing),
+		cmocka_unit_test(a_name_that_is_taken),
 		cmocka_unit_test(a_directory_that_cannot_be),
 	};
 

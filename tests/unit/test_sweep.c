@@ -3,6 +3,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <pthread.h>
+#include <sched.h>
 #include <cmocka.h>
 
 #include "aggregator/limits.h"
@@ -337,6 +339,32 @@ static void all_are_seen_when_asked(void **state)
 	assert_int_equal(packets_known(f, id), 1);
 }
 
+/* Our own table has no room: the kernel's must come free all the same. */
+static void a_full_table_of_ours_delays_nothing(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t id;
+
+	ps_conn_table_set_limit(f->table, 1);
+	(void)mk_begin(&f->k, 1, IPPROTO_UDP, 1, 100 * MK_SEC);
+	id = mk_begin(&f->k, 2, IPPROTO_UDP, 2, 100 * MK_SEC);
+	run(f, 101 * MK_SEC);
+	assert_int_equal(f->updates, 1);
+	assert_int_equal(packets_known(f, id), 0);
+	/* room again: recorded and told, though no packet came */
+	ps_conn_table_set_limit(f->table, 10);
+	run(f, 102 * MK_SEC);
+	assert_int_equal(f->updates, 1);
+	assert_int_equal(packets_known(f, id), 1);
+	ps_conn_table_set_limit(f->table, 2);
+	(void)mk_begin(&f->k, 3, IPPROTO_UDP, 3, 102 * MK_SEC);
+	run(f, 103 * MK_SEC);
+	run(f, 140 * MK_SEC);
+	run(f, 141 * MK_SEC);
+	assert_int_equal(f->ends, 3);
+	assert_int_equal(f->res.used, 0);
+}
+
 /* The kernel turns slots over while the sweep goes: no connection ends twice, none ends that lives, every slot comes
  * free. */
 static void many_rounds_of_chance(void **state)
@@ -386,6 +414,126 @@ static void many_rounds_of_chance(void **state)
 		assert_int_equal(mk_tag(&f->k, s), PS_TAG_EMPTY);
 }
 
+/*
+ * Another processor plays the kernel part: it begins, counts and gives up connections by the protocol of bpf/table.h
+ * while the sweep expires them. Whatever happens at once, each connection ends once, and every slot comes free.
+ */
+enum {
+	RACE_BUCKETS = 4,
+	RACE_SLOTS = RACE_BUCKETS * PS_BUCKET_SLOTS,
+	RACE_ROUNDS = 1000000
+};
+
+struct race {
+	struct fixture *f;
+	uint64_t now; /* the clock, atomic */
+	bool over;    /* the kernel's side is done, atomic */
+	unsigned begun, given_up;
+	uint32_t *ended; /* by id: how often */
+};
+
+static uint64_t race_index(const struct race *r, uint64_t id)
+{
+	return id - r->f->k.view.meta.id_base - 1;
+}
+
+static bool race_take(struct ps_bucket_tags *b, uint32_t i, uint8_t from, uint8_t to)
+{
+	uint64_t word = __atomic_load_n(&b->tags, __ATOMIC_ACQUIRE);
+	uint64_t want = (word & ~(0xffull << (8 * i))) | (uint64_t)to << (8 * i);
+
+	return (uint8_t)(word >> (8 * i)) == from &&
+	       __atomic_compare_exchange_n(&b->tags, (__u64 *)&word, want, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+}
+
+static void *race_kernel(void *arg)
+{
+	struct race *r = arg;
+	struct memory_kernel *k = &r->f->k;
+	uint64_t rnd = 99;
+
+	for (unsigned round = 0; round < RACE_ROUNDS; round++) {
+		uint32_t slot = (uint32_t)(mk_random(&rnd) % RACE_SLOTS), i = slot % PS_BUCKET_SLOTS;
+		struct ps_bucket_tags *b = &k->view.tags[slot / PS_BUCKET_SLOTS];
+		uint8_t tag = (uint8_t)(__atomic_load_n(&b->tags, __ATOMIC_ACQUIRE) >> (8 * i));
+		uint64_t now = __atomic_add_fetch(&r->now, 2 * MK_SEC, __ATOMIC_RELAXED);
+		uint64_t id = __atomic_load_n(&k->cold[slot].id, __ATOMIC_RELAXED);
+
+		uint64_t what = mk_random(&rnd) % 8;
+
+		if (round % 128 == 0)
+			(void)sched_yield(); /* let the two meet also where they share a processor */
+
+		if ((tag & PS_TAG_LIVE) && what > 1)
+			continue; /* it is silent */
+		if ((tag & PS_TAG_LIVE) && what == 1) {
+			/* a packet that found it; it may be hidden by now */
+			__atomic_store_n(&k->hot[slot].last_seen, now, __ATOMIC_RELAXED);
+			(void)__atomic_add_fetch(&k->hot[slot].packets[0], 1, __ATOMIC_RELAXED);
+			continue;
+		}
+		if (tag != PS_TAG_EMPTY && !(tag & PS_TAG_LIVE))
+			continue;
+		if (!race_take(b, i, tag, PS_TAG_BUSY))
+			continue;
+		if (tag & PS_TAG_LIVE) {
+			(void)__atomic_add_fetch(&r->ended[race_index(r, id)], 1, __ATOMIC_RELAXED);
+			r->given_up++;
+		}
+		id = id ? id + RACE_SLOTS : k->view.meta.id_base + slot + 1;
+		__atomic_store_n(&k->cold[slot].id, id, __ATOMIC_RELEASE);
+		k->hot[slot].packets[0] = 1;
+		k->hot[slot].proto = IPPROTO_UDP;
+		__atomic_store_n(&k->hot[slot].last_seen, now, __ATOMIC_RELEASE);
+		r->begun++;
+		(void)__atomic_xor_fetch(
+			&b->tags, (uint64_t)(PS_TAG_BUSY ^ (PS_TAG_LIVE | 0x11)) << (8 * i), __ATOMIC_ACQ_REL);
+	}
+	__atomic_store_n(&r->over, true, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+static void race_end(void *arg, const struct ps_conn *c)
+{
+	struct race *r = arg;
+
+	(void)__atomic_add_fetch(&r->ended[race_index(r, c->id)], 1, __ATOMIC_RELAXED);
+	r->f->ends++;
+}
+
+static void two_processors(void **state)
+{
+	struct fixture *f = *state;
+	struct race r = {.f = f, .now = 1000 * MK_SEC, .ended = calloc(RACE_ROUNDS + RACE_SLOTS, sizeof(*r.ended))};
+	struct ps_sweep_run go_on = {.env = &env, .timeouts = &timeouts, .on_end = race_end, .arg = &r};
+	unsigned after = 0, ids = 0;
+	pthread_t kernel;
+
+	/* few buckets, so that the two meet; the fixture's table is larger */
+	f->k.view.meta.buckets = RACE_BUCKETS;
+	assert_int_equal(pthread_create(&kernel, NULL, race_kernel, &r), 0);
+	while (after < 4) {
+		go_on.now = __atomic_load_n(&r.now, __ATOMIC_RELAXED);
+		assert_int_equal(ps_sweep_run(f->sweep, &go_on, &f->res), 0);
+		ps_conn_table_forget(f->table, go_on.now);
+		if (__atomic_load_n(&r.over, __ATOMIC_ACQUIRE)) {
+			r.now += 100 * MK_SEC;
+			after++;
+		}
+	}
+	assert_int_equal(pthread_join(kernel, NULL), 0);
+	for (uint32_t s = 0; s < RACE_SLOTS; s++)
+		assert_int_equal(mk_tag(&f->k, s), PS_TAG_EMPTY);
+	for (unsigned i = 0; i < RACE_ROUNDS + RACE_SLOTS; i++) {
+		assert_true(r.ended[i] <= 1);
+		ids += r.ended[i];
+	}
+	assert_int_equal(ids, r.begun);
+	assert_int_equal(r.begun, r.given_up + f->ends);
+	assert_true(f->ends > 0 && r.given_up > 0);
+	free(r.ended);
+}
+
 int main(void)
 {
 #define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
@@ -402,7 +550,9 @@ int main(void)
 		TEST(neighbours_in_the_word_survive),
 		TEST(confirmed_bits_are_repaired),
 		TEST(all_are_seen_when_asked),
+		TEST(a_full_table_of_ours_delays_nothing),
 		TEST(many_rounds_of_chance),
+		TEST(two_processors),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
