@@ -178,6 +178,12 @@ static void sequence_numbers_tell_losses(void **state)
 	send_good(UINT64_MAX);
 	expect_good(UINT64_MAX, UINT64_MAX - 16);
 
+	/* A refused message of another epoch changes nothing. */
+	_cleanup_(ps_value_free) struct ps_value *zero = header(0);
+	assert_int_equal(ps_value_set(zero, "epoch", ps_value_int(9)), 0);
+	send_with("conn.update", zero, one_record, sizeof(one_record));
+	expect_refused("number 0");
+
 	/* Topics count for themselves. */
 	static const uint8_t map[] = {0x81, 0xa1, 'a', 0x01};
 	_cleanup_(ps_value_free) struct ps_value *h = header(5);
@@ -259,7 +265,11 @@ static void wrong_headers(void **state)
 		send_with("conn.new", h, one_record, sizeof(one_record));
 		expect_refused(rows[i].key);
 	}
+	static char padding[PS_BUS_HEADER_MAX];
 	_cleanup_(ps_value_free) struct ps_value *h = header(1);
+	assert_int_equal(ps_value_set(h, "later", ps_value_string_n(padding, sizeof(padding))), 0);
+	send_with("conn.new", h, one_record, sizeof(one_record));
+	expect_refused("too long");
 	assert_int_equal(ps_value_set(h, "later", ps_value_string("a key that we do not know yet")), 0);
 	send_with("conn.new", h, one_record, sizeof(one_record));
 	expect_good(1, 0);
