@@ -122,9 +122,9 @@ static void add_connections(struct report *r)
 	double half_open = share(f->half_open, f->tcp);
 
 	ps_buf_addf(&r->text,
-		"%zu connections, %zu TCP and %zu UDP, with %" PRIu64 " packets and %" PRIu64
+		"%zu connection%s, %zu TCP and %zu UDP, with %" PRIu64 " packets and %" PRIu64
 		" bytes in both directions.\n",
-		f->connections, f->tcp, f->udp, f->packets, f->bytes);
+		f->connections, f->connections == 1 ? "" : "s", f->tcp, f->udp, f->packets, f->bytes);
 	put(r, r->figures, "connections", ps_value_uint(f->connections));
 	put(r, r->figures, "tcp", ps_value_uint(f->tcp));
 	put(r, r->figures, "udp", ps_value_uint(f->udp));
@@ -246,7 +246,7 @@ static void add_stats(struct report *r)
 	else if (untracked > 0)
 		suggest(r,
 			"%" PRIu64 " packets found no place in the connection table; if that goes on, use a larger "
-				   "--max-connections.",
+			"--max-connections.",
 			untracked);
 	if (malformed > 0)
 		suggest(r, "%" PRIu64 " packets were malformed; `packetscope stats` shows in which header.", malformed);
@@ -307,10 +307,10 @@ static void write_summary(const struct report *r, char *buf, size_t size)
 	const struct ps_figures *f = &r->f;
 	size_t suggestions = ps_value_count(r->suggestions);
 	int n = snprintf(buf, size,
-		"%zu connections (%zu TCP, %zu UDP), %" PRIu64
+		"%zu connection%s (%zu TCP, %zu UDP), %" PRIu64
 		" bytes; %.2f %% of TCP packets sent again, %zu half-open",
-		f->connections, f->tcp, f->udp, f->bytes, share(f->retrans_packets, f->tcp_packets) * 100,
-		f->half_open);
+		f->connections, f->connections == 1 ? "" : "s", f->tcp, f->udp, f->bytes,
+		share(f->retrans_packets, f->tcp_packets) * 100, f->half_open);
 
 	if (n < 0 || (size_t)n >= size)
 		return;

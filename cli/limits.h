@@ -36,6 +36,8 @@
 
 /* A configuration error shows within this time of the first start. */
 #define PS_UP_REFUSAL_NS 10000000000ull
+/* A part that has never lived for PS_BACKOFF_LIVED_NS and failed this often by itself is not going to. */
+#define PS_UP_TRIES 5
 /* A part that was told to stop has this long to flush and leave, then it is killed. */
 #define PS_UP_STOP_MS 3000
 /* Detaching unpins a few links; the kernel waits for the packets in flight. */

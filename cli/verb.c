@@ -121,6 +121,7 @@ static const struct ps_option detach_options[] = {
 	OPT_JSON,
 	OPT_RUN_DIR,
 	OPT_PIN_ROOT,
+	OPT_STATE_DIR,
 	OPT_CONFIG,
 	PS_OPT_END,
 };

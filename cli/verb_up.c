@@ -72,6 +72,7 @@ struct up {
 	struct ps_claim *claim;
 	struct ps_supervisor *supervisor;
 	struct ps_reporter *reporter;
+	bool proven[PARTS];  /* has lived for PS_BACKOFF_LIVED_NS once */
 	bool found_attached; /* the kernel part was there before we were */
 	struct command {
 		char program[PATH_MAX];
@@ -172,12 +173,22 @@ static int prepare(struct up *up, struct ps_error *err)
 	return r;
 }
 
-/* A refusal at the very first start is not going to mend itself: the configuration (2), a foreign program (3), a twin
- * (4). */
-static bool is_refusal(const struct ps_child_note *note)
+/*
+ * What is not going to mend itself: at the very first start the configuration (2), a foreign program (3), a twin (4);
+ * later a part that fails by itself at every start, such as a gateway whose port is taken.
+ */
+static bool is_refusal(struct up *up, const struct ps_child_note *note)
 {
-	return note->starts == 1 && note->lived < PS_UP_REFUSAL_NS && !note->end.signalled && note->end.code >= 2 &&
-	       note->end.code <= 4;
+	unsigned part = 0;
+
+	while (part + 1 < PARTS && strcmp(part_names[part], note->name) != 0)
+		part++;
+	up->proven[part] = up->proven[part] || note->lived >= PS_BACKOFF_LIVED_NS;
+	if (note->end.signalled)
+		return false;
+	if (note->starts == 1 && note->lived < PS_UP_REFUSAL_NS && note->end.code >= 2 && note->end.code <= 4)
+		return true;
+	return !up->proven[part] && note->starts >= PS_UP_TRIES;
 }
 
 static int on_child(void *arg, const struct ps_child_note *note)
@@ -192,7 +203,7 @@ static int on_child(void *arg, const struct ps_child_note *note)
 		return 0;
 	}
 	(void)ps_process_describe(&note->end, how);
-	if (is_refusal(note)) {
+	if (is_refusal(up, note)) {
 		ps_log(PS_LOG_ERROR, "part refuses to start; its reason is above", "part=%s end=\"%s\"", note->name,
 			how);
 		return note->end.code == PS_EXIT_USAGE ? PS_EXIT_USAGE : PS_EXIT_FAILED;
@@ -202,15 +213,23 @@ static int on_child(void *arg, const struct ps_child_note *note)
 	return 0;
 }
 
-/* Until a signal (0), a refusal (an exit code) or a failure (-errno). */
-static int watch_over(struct up *up, struct ps_error *err)
+/* Signals wait from here on, so that one which comes early finds its way through wind_up too. */
+static int claim(struct up *up, struct ps_error *err)
 {
 	int r = ps_loop_new(&up->loop);
 
 	if (r == 0)
 		r = ps_loop_handle_signals(up->loop, NULL, NULL);
-	if (r == 0)
-		r = ps_supervisor_new(up->loop, on_child, up, &up->supervisor);
+	if (r < 0)
+		return ps_error_set(err, r, 500, "failed", "", "cannot start: %s", strerror(-r));
+	return ps_claim_take(up->s.run_dir, &up->claim, err);
+}
+
+/* Until a signal (0), a refusal (an exit code) or a failure (-errno). */
+static int watch_over(struct up *up, struct ps_error *err)
+{
+	int r = ps_supervisor_new(up->loop, on_child, up, &up->supervisor);
+
 	for (unsigned i = 0; i < PARTS && r == 0; i++)
 		r = ps_supervisor_add(up->supervisor, part_names[i], up->command[i].argv);
 	if (r == 0)
@@ -274,9 +293,11 @@ int ps_verb_up(const struct ps_settings *s, int n, char **operands)
 	r = prepare(&up, &err);
 	if (r < 0)
 		return ps_cli_fail(&err) ? PS_EXIT_USAGE : PS_EXIT_OK;
-	r = ps_claim_take(s->run_dir, &up.claim, &err);
-	if (r < 0)
+	r = claim(&up, &err);
+	if (r < 0) {
+		ps_loop_free(&up.loop);
 		return ps_cli_fail(&err);
+	}
 	up.found_attached = is_attached(s->pin_root);
 	r = watch_over(&up, &err);
 	if (r < 0) {
