@@ -38,6 +38,9 @@ struct ps_settings {
 	const char *topics;
 	uint64_t count; /* 0 = no end */
 
+	/* replay */
+	const char *filters, *local;
+
 	/* detach */
 	bool force;
 };

@@ -126,6 +126,19 @@ static const struct ps_option detach_options[] = {
 	PS_OPT_END,
 };
 
+static const struct ps_option replay_options[] = {
+	PS_OPT_STR("filters", 'f', S, filters, "", "FILE", "rules (JSON) to be in force; - = standard input"),
+	PS_OPT_STR("local", 'l', S, local, "", "NET[,NET…]",
+		"addresses and networks of the host: what they send leaves it"),
+	OPT_LIMIT("100"),
+	PS_OPT_U64("max-connections", 0, S, max_connections, "65536", PS_CONNECTIONS_MIN, PS_CONNECTIONS_MAX, "N",
+		"size of the connection table"),
+	OPT_JSON,
+	OPT_LOG_LEVEL,
+	OPT_CONFIG,
+	PS_OPT_END,
+};
+
 static const struct ps_option plain_options[] = {OPT_JSON, PS_OPT_END};
 
 const struct ps_verb ps_verbs[] = {
@@ -138,6 +151,8 @@ const struct ps_verb ps_verbs[] = {
 		"filter rules: look at them and change them", filters_options, ps_verb_filters},
 	{"stats", "", "every counter", api_options, ps_verb_stats},
 	{"watch", "[--topics conn.new,drop] [--count N]", "what happens, as it happens", watch_options, ps_verb_watch},
+	{"replay", "FILE [--filters rules.json] [--local 192.0.2.7]",
+		"a capture (pcap, pcapng) through the same pipeline", replay_options, ps_verb_replay},
 	{"doctor", "[--iface eth0]", "what this host lacks, and the command that mends it", doctor_options,
 		ps_verb_doctor},
 	{"detach", "", "remove the kernel part from every interface", detach_options, ps_verb_detach},

@@ -61,6 +61,7 @@ int ps_verb_filters(const struct ps_settings *s, int n, char **operands);
 int ps_verb_stats(const struct ps_settings *s, int n, char **operands);
 int ps_verb_watch(const struct ps_settings *s, int n, char **operands);
 int ps_verb_doctor(const struct ps_settings *s, int n, char **operands);
+int ps_verb_replay(const struct ps_settings *s, int n, char **operands);
 int ps_verb_detach(const struct ps_settings *s, int n, char **operands);
 int ps_verb_help(const struct ps_settings *s, int n, char **operands);
 int ps_verb_version(const struct ps_settings *s, int n, char **operands);

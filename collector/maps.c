@@ -14,6 +14,9 @@
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
 
+/* Seed of maps without pins. */
+#define PS_OWN_SEED 0x9e3779b97f4a7c15ull
+
 #define PS_META "ps_meta"
 #define PS_RINGS "ps_rings"
 
@@ -108,6 +111,18 @@ static int new_meta(uint32_t max_connections, struct ps_meta *ret_meta)
 	return 0;
 }
 
+/* Of maps that nobody else sees: the same each time, so that the same packets give the same ids and slots. */
+static int own_meta(uint32_t max_connections, struct ps_meta *ret_meta)
+{
+	int r = new_meta(max_connections, ret_meta);
+
+	if (r == 0) {
+		ret_meta->seed = PS_OWN_SEED;
+		ret_meta->id_base = 0;
+	}
+	return r;
+}
+
 /* A start that died on the way may have left some pins: nobody uses them, for links are made after ps_meta's pin. */
 static int begin(const struct ps_pins *pins, uint32_t max_connections, struct ps_meta *ret_meta, struct ps_error *err)
 {
@@ -178,8 +193,8 @@ int ps_maps_prepare(const struct ps_pins *pins, struct bpf_object *obj, uint32_t
 		return -ENOMEM;
 	maps->pins = pins;
 	maps->obj = obj;
-	r = read_meta(pins, &maps->meta, err);
-	maps->reused = r == 0;
+	r = pins ? read_meta(pins, &maps->meta, err) : own_meta(max_connections, &maps->meta);
+	maps->reused = pins && r == 0;
 	if (r == -ENOENT)
 		r = begin(pins, max_connections, &maps->meta, err);
 	if (r < 0)
@@ -207,6 +222,8 @@ static int pin(const struct ps_maps *maps, int fd, const char *name, struct ps_e
 	char path[PS_PIN_NAME];
 	int r = 0;
 
+	if (!maps->pins)
+		return 0;
 	if (bpf_obj_pin(fd, ps_pins_map(maps->pins, name, path)) < 0 && errno != EEXIST)
 		r = -errno;
 	if (r == 0)
@@ -228,7 +245,7 @@ static int open_ring(struct ps_maps *maps, size_t i, struct ps_error *err)
 	int fd;
 
 	(void)snprintf(name, sizeof(name), "ring-%zu", i);
-	fd = bpf_obj_get(ps_pins_map(maps->pins, name, path));
+	fd = maps->pins ? bpf_obj_get(ps_pins_map(maps->pins, name, path)) : -1;
 	if (fd < 0)
 		fd = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "ps_ring", 0, 0, maps->meta.ring_bytes, NULL);
 	if (fd < 0)

@@ -24,6 +24,9 @@ struct ps_maps;
  * Before the object is loaded: takes the maps that are pinned, or sets the sizes of new ones for `max_connections` of
  * any kind (buckets = that / PS_TABLE_LOAD_PERCENT / PS_BUCKET_SLOTS, rounded up; one ring for each CPU that is
  * online). -EINVAL: a pin has another layout than the object ("bad_pin"). The object must outlive ps_maps_commit.
+ *
+ * `pins` NULL: the maps are the caller's own; they are pinned nowhere, begin empty, and have a fixed seed, so that the
+ * same packets give the same ids.
  */
 int ps_maps_prepare(const struct ps_pins *pins, struct bpf_object *obj, uint32_t max_connections,
 	struct ps_maps **ret_maps, struct ps_error *err);

@@ -164,7 +164,7 @@ int ps_object_load(struct ps_object *obj, const struct ps_pins *pins, uint32_t m
 		obj->constants->seed = meta->seed;
 		obj->constants->id_base = meta->id_base;
 		obj->constants->buckets = meta->buckets;
-		obj->constants->replay = 0;
+		obj->constants->replay = !pins;
 		r = load(obj, err);
 	}
 	if (r == 0)

@@ -17,7 +17,8 @@ struct ps_object;
 int ps_object_open(bool trace, struct ps_object **ret_obj, struct ps_error *err);
 
 /*
- * Prepares the maps (ps_maps_prepare), loads the programs and commits the maps. On failure `log` (may be NULL) gets the
+ * Prepares the maps (ps_maps_prepare), loads the programs and commits the maps. `pins` NULL is for replay: maps of its
+ * own, and the programs take the time from ps_runtime.replay_now. On failure `log` (may be NULL) gets the
  * last lines that libbpf and the verifier said, one a line.
  */
 int ps_object_load(struct ps_object *obj, const struct ps_pins *pins, uint32_t max_connections,
