@@ -350,14 +350,14 @@ struct ps_stats {
 
 /*
  * Map "ps_runtime": one element. Written by user space while the programs run. The collector writes
- * clock_offset, replay_now and report_interval; the aggregator writes active_set.
+ * clock_offset, replay_now, report_interval and any_l3; the aggregator writes active_set.
  */
 struct ps_runtime {
 	__u64 clock_offset;    /* CLOCK_BOOTTIME - CLOCK_MONOTONIC: the kernel's cheap clock stands still in suspend */
 	__u64 replay_now;      /* when the program was loaded for replay: the time, instead of any clock */
 	__u64 report_interval; /* ns between two reports of one connection */
 	__u32 active_set;      /* 0 or 1 */
-	__u32 pad;
+	__u32 any_l3;          /* some row of ps_ifaces has, or had, PS_IFACE_L3: without it none is looked up */
 };
 
 /* Map "ps_meta": one element, written once by the collector when it creates the maps; a later load reads it back. */
@@ -398,6 +398,7 @@ struct ps_iface {
 };
 
 #define PS_IFACE_INGRESS_ONLY 1u
+#define PS_IFACE_L3 2u /* frames begin with the IP header: tunnels, PPP */
 
 /* Rodata of the programs ("ps_const"), set before load. */
 struct ps_const {

@@ -72,7 +72,8 @@ struct ps_packet {
 	__u8 short_read; /* the parser wanted bytes that the frame has but this view of it has not */
 	__u8 forwarded;  /* counted on its way in; only the egress rules are left */
 	__u8 more;       /* the first fragment of several */
-	__u8 pad[5];
+	__u8 l3;         /* the frame begins with the IP header */
+	__u8 pad[4];
 };
 
 #define PS_TCP_FIN 0x01

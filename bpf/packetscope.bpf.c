@@ -44,6 +44,20 @@ PS_STAGE(ps_skb_l4, struct __sk_buff, ps_parse_l4)
 PS_STAGE(ps_skb_options, struct __sk_buff, ps_parse_options)
 PS_STAGE(ps_skb_quoted, struct __sk_buff, ps_parse_quoted)
 
+/* Does this interface have no link header? While none is of that kind, the answer costs no look-up. */
+static __always_inline __u8 ps_is_l3(__u32 ifindex)
+{
+	const struct ps_runtime *rt;
+	const struct ps_iface *iface;
+	__u32 zero = 0;
+
+	rt = bpf_map_lookup_elem(&ps_runtime, &zero);
+	if (!rt || !rt->any_l3)
+		return 0;
+	iface = bpf_map_lookup_elem(&ps_ifaces, &ifindex);
+	return iface && (iface->flags & PS_IFACE_L3);
+}
+
 /* Generic mode hands over what the kernel has merged: as many packets as fit the interface's MTU. */
 static __always_inline void ps_unmerge(struct ps_packet *p)
 {
@@ -67,6 +81,7 @@ int ps_xdp(struct xdp_md *ctx)
 	p.key.direction = PS_DIR_INGRESS;
 	p.ifindex = ctx->ingress_ifindex;
 	p.frame_len = ps_xdp_frame_len(ctx);
+	p.l3 = ps_is_l3(p.ifindex);
 	ps_xdp_l3(ctx, &p);
 	if (p.ext_off)
 		ps_xdp_ext(ctx, &p);
@@ -97,6 +112,7 @@ static __always_inline void ps_skb_read(struct __sk_buff *skb, struct ps_packet 
 	p->frame_len = skb->len;
 	p->gso_size = skb->gso_size;
 	p->segs = skb->gso_segs;
+	p->l3 = ps_is_l3(p->ifindex);
 	if (skb->vlan_present)
 		ps_vlan_tag(p, skb->vlan_tci);
 	ps_skb_l3(skb, p);

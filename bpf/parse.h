@@ -5,7 +5,7 @@
  *	Ethernet, up to PS_VLAN_TAGS tags (802.1Q, 802.1ad), IPv4 (RFC 791), IPv6 with its extension headers (RFC 8200),
  *	TCP (RFC 9293), UDP (RFC 768), ICMP (RFC 792), ICMPv6 (RFC 4443), and the packet quoted in an ICMP error.
  *
- * The caller sets key.direction, ifindex, frame_len, segs, gso_size, vlan (tags that travel beside the frame, with
+ * The caller sets key.direction, ifindex, frame_len, segs, gso_size, l3, vlan (tags that travel beside the frame, with
  * ps_vlan_tag()) and zeroes the rest. Whatever the frame holds, exactly one kind comes out. Padding behind the IP
  * packet is ignored; a length field that points behind the frame is not believed.
  *
@@ -358,19 +358,41 @@ static __always_inline int ps_parse_ext(void *data, void *data_end, struct ps_pa
 	return 0;
 }
 
+/* Of a frame without a link header: the EtherType that its version stands for, 0 = none of ours. */
+static __always_inline __be16 ps_l3_proto(void *data, void *data_end, struct ps_packet *p)
+{
+	__u8 *version = ps_at(data, data_end, 0, 1, p);
+
+	if (!version)
+		return 0;
+	switch (*version >> 4) {
+	case 4:
+		return bpf_htons(ETH_P_IP);
+	case 6:
+		return bpf_htons(ETH_P_IPV6);
+	}
+	return 0;
+}
+
 /* Up to the payload of an IP packet, or its extension headers. */
 static __always_inline int ps_parse(void *data, void *data_end, struct ps_packet *p)
 {
-	struct ethhdr *eth = ps_at(data, data_end, 0, sizeof(*eth), p);
-	__u32 off = sizeof(*eth), i;
+	__u32 off = 0, i;
 	__be16 proto;
 
 	p->kind = PS_KIND_MALFORMED_ETH;
 	p->bytes = p->frame_len;
 	p->wscale = 0xff;
-	if (!eth)
-		return 0;
-	proto = eth->h_proto;
+	if (p->l3) {
+		proto = ps_l3_proto(data, data_end, p);
+	} else {
+		struct ethhdr *eth = ps_at(data, data_end, 0, sizeof(*eth), p);
+
+		if (!eth)
+			return 0;
+		proto = eth->h_proto;
+		off = sizeof(*eth);
+	}
 	for (i = 0; i <= PS_VLAN_TAGS && ps_is_vlan(proto); i++) {
 		struct ps_vlan_hdr *tag;
 

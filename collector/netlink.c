@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <linux/if_arp.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 
@@ -29,6 +30,27 @@ int ps_netlink_open(int *ret_fd)
 	return open_socket(RTMGRP_LINK, ret_fd);
 }
 
+/* Kinds of device whose frames have no link header of their own (ARPHRD_*). */
+static bool is_l3(unsigned short type)
+{
+	switch (type) {
+	case ARPHRD_NONE: /* tun, WireGuard */
+	case ARPHRD_RAWIP:
+	case ARPHRD_PPP: /* the kernel takes PPP's header off before either hook */
+	case ARPHRD_SLIP:
+	case ARPHRD_CSLIP:
+	case ARPHRD_SLIP6:
+	case ARPHRD_CSLIP6:
+	case ARPHRD_TUNNEL:
+	case ARPHRD_TUNNEL6:
+	case ARPHRD_SIT:
+	case ARPHRD_IPGRE:
+	case ARPHRD_IP6GRE:
+		return true;
+	}
+	return false;
+}
+
 static void parse_link(const struct nlmsghdr *h, ps_netlink_fn fn, void *arg)
 {
 	const struct ifinfomsg *info = NLMSG_DATA(h);
@@ -36,6 +58,7 @@ static void parse_link(const struct nlmsghdr *h, ps_netlink_fn fn, void *arg)
 		.ifindex = (uint32_t)info->ifi_index,
 		.up = info->ifi_flags & IFF_UP,
 		.loopback = info->ifi_flags & IFF_LOOPBACK,
+		.l3 = is_l3(info->ifi_type),
 		.gone = h->nlmsg_type == RTM_DELLINK,
 	};
 	int left = (int)(h->nlmsg_len - NLMSG_LENGTH(sizeof(*info)));

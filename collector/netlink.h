@@ -17,6 +17,7 @@ struct ps_netlink_iface {
 	bool up;
 	bool gone; /* RTM_DELLINK */
 	bool loopback;
+	bool l3; /* its frames begin with the IP header */
 	char name[IFNAMSIZ];
 };
 

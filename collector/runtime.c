@@ -83,6 +83,21 @@ void ps_runtime_refresh(struct ps_runtime_link *link)
 		__atomic_store_n(&link->shared->clock_offset, offset, __ATOMIC_RELAXED);
 }
 
+int ps_runtime_note_l3(const struct ps_maps *maps)
+{
+	struct ps_error err = {0};
+	void *memory;
+	struct ps_runtime *shared;
+	int r = ps_maps_mmap(maps, "ps_runtime", sizeof(*shared), &memory, &err);
+
+	if (r < 0)
+		return r;
+	shared = memory;
+	__atomic_store_n(&shared->any_l3, 1, __ATOMIC_RELAXED);
+	ps_maps_unmap(&memory, sizeof(*shared));
+	return 0;
+}
+
 int ps_runtime_lost(const struct ps_maps *maps, uint64_t ret_lost[static PS_EV_TYPES])
 {
 	static const size_t where[PS_EV_TYPES] = {

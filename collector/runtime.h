@@ -26,6 +26,9 @@ void ps_runtime_clock_set(struct ps_runtime_link *link);
 /* Reads the clocks and writes the offset if it has changed. */
 void ps_runtime_refresh(struct ps_runtime_link *link);
 
+/* From now on the programs look in ps_ifaces for interfaces without a link header. -errno. */
+int ps_runtime_note_l3(const struct ps_maps *maps);
+
 /* lost_* of ps_stats by event type, summed over CPUs. -errno. */
 int ps_runtime_lost(const struct ps_maps *maps, uint64_t ret_lost[static PS_EV_TYPES]);
 

@@ -10,6 +10,7 @@
 
 #include "collector/link.h"
 #include "collector/netlink.h"
+#include "collector/runtime.h"
 #include "common/base/cleanup.h"
 #include "common/base/log.h"
 
@@ -19,6 +20,7 @@ struct watched {
 	uint32_t there;   /* index of the interface of this name; 0 = there is none */
 	uint32_t mtu;
 	bool loopback;
+	bool l3;
 	enum ps_tc_mode egress;                                /* AUTO: no egress hook */
 	bool fresh;                                            /* attached by ps_watch_start, with no link before */
 	bool told_generic;                                     /* one warning an interface */
@@ -131,13 +133,17 @@ static bool wants_egress(const struct ps_watch *w, const struct watched *i)
 static int describe(const struct ps_watch *w, const struct watched *i)
 {
 	struct ps_iface v = {
-		.flags = w->config.ingress_only && !i->loopback ? PS_IFACE_INGRESS_ONLY : 0,
+		.flags = (w->config.ingress_only && !i->loopback ? PS_IFACE_INGRESS_ONLY : 0) |
+			 (i->l3 ? PS_IFACE_L3 : 0),
 		.mtu = i->mtu,
 	};
+	int r = i->l3 ? ps_runtime_note_l3(w->maps) : 0;
 
 	/* For the aggregator, which may live in another network namespace. */
 	_Static_assert(sizeof(v.name) == sizeof(i->name), "one size of names");
 	memcpy(v.name, i->name, sizeof(v.name));
+	if (r < 0)
+		return r;
 	return bpf_map_update_elem(ps_maps_fd(w->maps, "ps_ifaces"), &i->there, &v, BPF_ANY) < 0 ? -errno : 0;
 }
 
@@ -230,11 +236,12 @@ static void on_gone(struct ps_watch *w, struct watched *i)
 
 static void on_there(struct ps_watch *w, struct watched *i, const struct ps_netlink_iface *link)
 {
-	bool mtu_changed = i->mtu != link->mtu;
+	bool changed = i->mtu != link->mtu || i->l3 != link->l3;
 
 	i->seen = true;
 	i->mtu = link->mtu;
 	i->loopback = link->loopback;
+	i->l3 = link->l3;
 	if (i->ifindex && i->ifindex != link->ifindex)
 		on_gone(w, i);
 	i->there = link->ifindex;
@@ -242,7 +249,7 @@ static void on_there(struct ps_watch *w, struct watched *i, const struct ps_netl
 		return;
 	if (!i->ifindex)
 		attach_later(w, i);
-	else if (mtu_changed)
+	else if (changed)
 		(void)describe(w, i);
 }
 

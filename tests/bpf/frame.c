@@ -189,6 +189,8 @@ void ps_frame_make(struct ps_frame *f, const struct ps_frame_spec *s)
 	uint16_t type = s->ethertype ? s->ethertype : is_v6(s) ? ETH_P_IPV6 : ETH_P_IP;
 
 	f->len = 0;
+	if (s->l3)
+		goto packet;
 	put_fill(f, 6, 0x02);
 	put_fill(f, 6, 0x04);
 	for (int i = 0; i < s->vlans; i++) {
@@ -196,6 +198,7 @@ void ps_frame_make(struct ps_frame *f, const struct ps_frame_spec *s)
 		put16(f, s->vid[i]);
 	}
 	put16(f, type);
+packet:
 	put_packet(f, s);
 	put_fill(f, s->padding, 0);
 }
@@ -205,5 +208,5 @@ size_t ps_frame_ip_bytes(const struct ps_frame_spec *s)
 	struct ps_frame f;
 
 	ps_frame_make(&f, s);
-	return f.len - s->padding - 14 - (size_t)s->vlans * 4;
+	return f.len - s->padding - (s->l3 ? 0 : 14 + (size_t)s->vlans * 4);
 }

@@ -41,6 +41,7 @@ struct ps_frame_ext {
 };
 
 struct ps_frame_spec {
+	uint8_t l3;         /* no Ethernet header: begins with the IP header */
 	uint16_t ethertype; /* instead of what follows from src */
 	int vlans;
 	uint16_t vid[PS_FRAME_VLANS];

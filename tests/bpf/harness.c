@@ -263,6 +263,8 @@ void ps_rig_interface(struct ps_rig *rig, uint32_t ifindex, uint32_t flags, uint
 {
 	struct ps_iface i = {.flags = flags, .mtu = mtu};
 
+	if (flags & PS_IFACE_L3)
+		rig->runtime->any_l3 = 1;
 	assert_int_equal(bpf_map_update_elem(ps_rig_map(rig, "ps_ifaces"), &ifindex, &i, BPF_ANY), 0);
 }
 

@@ -300,6 +300,69 @@ static void test_segmentation(void **state)
 	assert_int_equal(ps_rig_stats(rig).packets, 1);
 }
 
+/* The interface that test runs come from (1) has no link header. */
+static void expect_l3(const struct ps_frame_spec *spec, size_t counter, uint64_t bytes)
+{
+	for (int egress = 0; egress < 2; egress++) {
+		struct ps_stats s;
+
+		ps_rig_reset(rig);
+		ps_rig_interface(rig, 1, PS_IFACE_L3, 1500);
+		assert_true(egress ? ps_rig_out(rig, spec) : ps_rig_in(rig, spec));
+		s = ps_rig_stats(rig);
+		assert_int_equal(s.packets, 1);
+		assert_int_equal(egress ? s.egress_packets : s.ingress_packets, 1);
+		assert_int_equal(*(uint64_t *)((char *)&s + counter), 1);
+		assert_int_equal(s.bytes, bytes);
+		ps_rig_check_sums(rig);
+	}
+}
+
+#define EXPECT_L3(counter, bytes, ...) \
+	expect_l3(&(struct ps_frame_spec){.l3 = 1, __VA_ARGS__}, offsetof(struct ps_stats, counter), bytes)
+
+static void test_without_link_header(void **state)
+{
+	static const struct ps_frame_ext hop = {.type = 0, .len = 1};
+	struct ps_frame f;
+	struct ps_stats s;
+
+	(void)state;
+	EXPECT_L3(tcp_packets, 40 + 100, TCP4, .flags = PS_F_ACK, .payload = 100);
+	EXPECT_L3(tcp_packets, 48, TCP4, .flags = PS_F_SYN, .wscale = 8);
+	EXPECT_L3(udp_packets, 28 + 9, UDP4, .ip_options = 0, .payload = 9, .padding = 4);
+	EXPECT_L3(tcp_packets, 60, TCP6, .flags = PS_F_ACK);
+	EXPECT_L3(udp_packets, 48 + 16, UDP6, .exts = 1, .ext = {hop});
+	EXPECT_L3(icmp_packets, 28, .src = "10.0.0.1", .dst = "10.0.0.2", .proto = IPPROTO_ICMP, .icmp_type = 8);
+	EXPECT_L3(fragments, 20 + 32, UDP4, .frag_offset = 10, .payload = 32);
+	EXPECT_L3(malformed_ip, 40, TCP4, .flags = PS_F_ACK, .raw_ihl = 4);
+	EXPECT_L3(not_ip, 40, TCP4, .flags = PS_F_ACK, .raw_version = 5);
+
+	/* the connection and its window scale are read where they are */
+	ps_rig_reset(rig);
+	ps_rig_interface(rig, 1, PS_IFACE_L3, 1500);
+	assert_true(IN(TCP4, .l3 = 1, .flags = PS_F_SYN, .wscale = 8));
+	assert_int_equal(ps_rig_conn(rig, IPPROTO_TCP, "10.0.0.1", 1000, "10.0.0.2", 80).tcp.wscale[0], 7);
+
+	/* super-packets: the kernel's segments on egress, the MTU's on ingress */
+	ps_rig_reset(rig);
+	ps_rig_interface(rig, 1, PS_IFACE_L3, 1040);
+	ps_frame_make(&f, &(struct ps_frame_spec){TCP4, .l3 = 1, .flags = PS_F_ACK, .payload = 2500});
+	assert_int_equal(ps_rig_egress(rig, &f, &(struct __sk_buff){.gso_size = 1000, .gso_segs = 3}), -1);
+	assert_int_equal(ps_rig_ingress(rig, &f), XDP_PASS);
+	s = ps_rig_stats(rig);
+	assert_int_equal(s.packets, 6);
+	assert_int_equal(s.bytes, 2 * (3 * 40 + 2500));
+
+	/* another interface of the same host has one */
+	ps_rig_reset(rig);
+	ps_rig_interface(rig, 2, PS_IFACE_L3, 1500);
+	ps_rig_interface(rig, 1, 0, 1500);
+	assert_true(IN(UDP4));
+	assert_true(OUT(UDP4));
+	assert_int_equal(ps_rig_stats(rig).udp_packets, 2);
+}
+
 static void test_forwarded(void **state)
 {
 	struct ps_frame f;
@@ -337,6 +400,7 @@ int main(void)
 		TEST(test_truncated_everywhere),
 		TEST(test_short_packets),
 		TEST(test_segmentation),
+		TEST(test_without_link_header),
 		TEST(test_forwarded),
 	};
 

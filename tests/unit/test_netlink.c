@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <net/if_arp.h>
 #include <sys/socket.h>
 
 #include <linux/netlink.h>
@@ -104,6 +105,38 @@ static void two_links_and_the_end(void **state)
 	assert_true(seen[1].gone && seen[1].loopback && !seen[1].up);
 }
 
+static void frames_without_a_link_header(void **state)
+{
+	static const struct {
+		unsigned short type;
+		bool l3;
+	} cases[] = {
+		{ARPHRD_ETHER, false},
+		{ARPHRD_LOOPBACK, false},
+		{ARPHRD_NONE, true},
+		{ARPHRD_PPP, true},
+		{ARPHRD_TUNNEL, true},
+		{ARPHRD_TUNNEL6, true},
+		{ARPHRD_SIT, true},
+		{ARPHRD_IPGRE, true},
+		{ARPHRD_RAWIP, true},
+		{ARPHRD_INFINIBAND, false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct datagram d = {0};
+		size_t at = begin(&d, RTM_NEWLINK, 7, IFF_UP, AF_UNSPEC);
+
+		((struct ifinfomsg *)(d.data + at + NLMSG_HDRLEN))->ifi_type = cases[i].type;
+		attribute(&d, IFLA_IFNAME, "t0", 3);
+		end(&d, at);
+		assert_int_equal(parse(&d), 0);
+		assert_int_equal(n_seen, 1);
+		assert_int_equal(seen[0].l3, cases[i].l3);
+	}
+}
+
 static void what_is_no_news(void **state)
 {
 	struct datagram d = {0};
@@ -179,6 +212,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(two_links_and_the_end),
+		cmocka_unit_test(frames_without_a_link_header),
 		cmocka_unit_test(what_is_no_news),
 		cmocka_unit_test(an_error),
 		cmocka_unit_test(names_that_do_not_end),
