@@ -156,6 +156,7 @@ static void wrong_values_name_the_option_and_change_nothing(void **state)
 		{"--interval -1", "interval", "seconds"},
 		{"--interval 99999999999999999999", "interval", "seconds"},
 		{"--interval 18446744073.8", "interval", "seconds"},
+		{"--interval 18446744074", "interval", "seconds"}, /* 0.29 s, modulo 2^64 ns */
 		{"--max-connections 1023", "max-connections", "a whole number from 1024 to 4194304"},
 		{"--max-connections 4194305", "max-connections", "4194304"},
 		{"--max-connections 0x1000", "max-connections", "whole"},
