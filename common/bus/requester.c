@@ -25,7 +25,8 @@ int ps_requester_new(struct ps_bus *bus, const char *endpoint, struct ps_request
 		return r;
 	/*
 	 * No queue for a part that is down: a request that its caller has given up must not take effect when the part
-	 * comes back minutes later.
+	 * comes back minutes later. The price: a reply that nobody has read yet when its part closes is dropped with
+	 * it.
 	 */
 	const int on = 1;
 	if (zmq_setsockopt(rq->socket.handle, ZMQ_IMMEDIATE, &on, sizeof(on)) != 0)
