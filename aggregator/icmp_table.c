@@ -116,7 +116,7 @@ static bool is_news(const struct ps_icmp *known, const struct ps_icmp *icmp)
 	if (icmp->packets != known->packets)
 		return icmp->packets > known->packets || icmp->last_seen > known->last_seen + LATER_NS;
 	return icmp->bytes != known->bytes || icmp->dropped_packets != known->dropped_packets ||
-	       icmp->ip_id != known->ip_id || icmp->connection != known->connection;
+	       icmp->ip_id != known->ip_id || icmp->connection != known->connection || icmp->answered > known->answered;
 }
 
 int ps_icmp_table_apply(struct ps_icmp_table *t, const struct ps_icmp *icmp)

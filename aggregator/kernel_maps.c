@@ -218,7 +218,7 @@ static int open_all(struct ps_kernel_maps *maps, struct ps_kernel_view *view, st
 	if (r >= 0)
 		r = pin_open(maps, "ps_stats", sizeof(struct ps_stats), 1, &maps->stats_fd, err);
 	if (r >= 0)
-		r = pin_open(maps, "ps_icmp", sizeof(struct ps_icmp_val), 1, &maps->icmp_fd, err);
+		r = pin_open(maps, "ps_icmp", sizeof(struct ps_icmp_entry), 1, &maps->icmp_fd, err);
 	if (r >= 0)
 		r = pin_open(maps, "ps_ifaces", sizeof(struct ps_iface), 1, &maps->ifaces_fd, err);
 	return r;
@@ -288,22 +288,24 @@ static int maps_icmp(void *impl, ps_kernel_icmp_fn fn, void *arg)
 {
 	struct ps_kernel_maps *maps = impl;
 	_cleanup_free_ struct ps_icmp_key *keys = calloc(PS_ICMP_BATCH, sizeof(*keys));
-	_cleanup_free_ struct ps_icmp_val *vals = calloc(PS_ICMP_BATCH, sizeof(*vals));
+	_cleanup_free_ struct ps_icmp_entry *entries = calloc(PS_ICMP_BATCH, sizeof(*entries));
 	struct ps_icmp_key position = {
 		0}; /* the kernel keeps its place here: the size of a key is more than it needs */
 	bool first = true;
 
-	if (!keys || !vals)
+	if (!keys || !entries)
 		return -ENOMEM;
 	/* Bounded: the kernel goes through the hash once, but entries may come while it does. */
 	for (unsigned round = 0; round <= 2 * PS_ICMP_ENTRIES / PS_ICMP_BATCH; round++) {
 		__u32 n = PS_ICMP_BATCH;
-		int r = bpf_map_lookup_batch(maps->icmp_fd, first ? NULL : &position, &position, keys, vals, &n, NULL);
+		int r = bpf_map_lookup_batch(
+			maps->icmp_fd, first ? NULL : &position, &position, keys, entries, &n, NULL);
 
 		if (r < 0 && errno != ENOENT)
 			return -errno;
 		for (__u32 i = 0; i < n && i < PS_ICMP_BATCH; i++)
-			fn(arg, &keys[i], &vals[i]);
+			if (entries[i].val.first_seen)
+				fn(arg, &keys[i], &entries[i].val);
 		if (r < 0)
 			return 0;
 		first = false;

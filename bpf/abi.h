@@ -141,7 +141,7 @@ struct ps_conn_tcp {
 
 /* --- ICMP and fragments ------------------------------------------------------------------------ */
 
-/* Map "ps_icmp": LRU hash. */
+/* Map "ps_icmp": LRU hash, ps_icmp_key -> ps_icmp_entry. */
 struct ps_icmp_key {
 	__u32 saddr[4];
 	__u32 daddr[4];
@@ -170,6 +170,18 @@ struct ps_icmp_val {
 	__u8 inner_family;
 	__u8 inner_proto;
 	__u8 pad[2];
+	/* of an echo request (type 8, ICMPv6 128, code 0): the replies to it that came back, and how long the last took
+	 */
+	__u32 rtt_us; /* 0 = unknown */
+	__u64 answered;
+};
+
+/* The element: what is told of it, and, for echo requests, those that wait for their reply. */
+struct ps_icmp_entry {
+	struct ps_icmp_val val;         /* first_seen is 0 for the moment in which the element is being made */
+	__u64 waiting[PS_ECHO_WAITING]; /* id << 48 | sequence number << 32 | precise time in us; 0 = free */
+	__u32 forgotten; /* waited when their place was needed: a reply that fits none is to one of them */
+	__u32 pad;
 };
 
 /* Map "ps_frags": LRU hash. Fragments without ports, counted by what they do carry. */
@@ -416,7 +428,8 @@ PS_ASSERT_SIZE(struct ps_conn_hot, 64);
 PS_ASSERT_SIZE(struct ps_conn_cold, 64);
 PS_ASSERT_SIZE(struct ps_conn_tcp, 192);
 PS_ASSERT_SIZE(struct ps_icmp_key, 40);
-PS_ASSERT_SIZE(struct ps_icmp_val, 96);
+PS_ASSERT_SIZE(struct ps_icmp_val, 112);
+PS_ASSERT_SIZE(struct ps_icmp_entry, 248);
 PS_ASSERT_SIZE(struct ps_frag_key, 40);
 PS_ASSERT_SIZE(struct ps_rule_key, 40);
 PS_ASSERT_SIZE(struct ps_rule_inner, 40);
@@ -424,7 +437,7 @@ PS_ASSERT_SIZE(struct ps_rule_tuple, 88);
 PS_ASSERT_SIZE(struct ps_rule_slot, 96);
 PS_ASSERT_SIZE(struct ps_event_head, 16);
 PS_ASSERT_SIZE(struct ps_conn_raw, 320);
-PS_ASSERT_SIZE(struct ps_event_icmp, 160);
+PS_ASSERT_SIZE(struct ps_event_icmp, 176);
 PS_ASSERT_SIZE(struct ps_event_drop, 88);
 PS_ASSERT_SIZE(struct ps_ledger, 512);
 

@@ -49,6 +49,9 @@
 #define PS_ICMP_ENTRIES 8192u
 #define PS_FRAG_ENTRIES 1024u
 
+/* Echo requests of one record whose round trip is measured at the same time; of more, only the number is known. */
+#define PS_ECHO_WAITING 16u
+
 /* Rules. The id is the index of a rule's counters, so ids stay below this. */
 #define PS_RULES_MAX 4096u
 /* Slots of one rule set: twice the rules, so that a probe ends within PS_RULE_PROBES. */

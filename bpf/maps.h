@@ -87,7 +87,7 @@ struct {
 PS_ARRAY(ps_lru_ids, __u64, 1, BPF_F_MMAPABLE);
 #endif
 
-PS_LRU(ps_icmp, struct ps_icmp_key, struct ps_icmp_val, PS_ICMP_ENTRIES);
+PS_LRU(ps_icmp, struct ps_icmp_key, struct ps_icmp_entry, PS_ICMP_ENTRIES);
 PS_LRU(ps_frags, struct ps_frag_key, struct ps_frag_val, PS_FRAG_ENTRIES);
 
 /* --- Rules ------------------------------------------------------------------------------------ */
@@ -134,5 +134,8 @@ struct {
 } ps_rings SEC(".maps");
 
 const volatile struct ps_const ps_const = {.buckets = PS_BUCKETS_BARE};
+
+/* What an ICMP element begins as: too big for the stack. */
+const struct ps_icmp_entry ps_icmp_blank = {};
 
 #endif

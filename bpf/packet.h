@@ -51,7 +51,7 @@ struct ps_packet {
 	__u32 payload;   /* bytes behind the TCP or UDP header, of all segments */
 	__u32 ip_len;    /* total length as the IP header has it */
 	__u32 hdr_len;   /* IP and TCP/UDP headers together: what each further segment repeats */
-	__u32 seq;       /* TCP, host order */
+	__u32 seq;       /* TCP, host order; ICMP echo: id << 16 | sequence number, host order */
 	__u32 ack;
 	__u32 ip_id;   /* identification, host order; 0 in IPv6 without a fragment header */
 	__u32 l4_end;  /* where the IP packet ends, offset in the frame */

@@ -187,6 +187,16 @@ static __always_inline int ps_icmp_is_error(__u8 family, __u8 type)
 	return type == 3 || type == 4 || type == 5 || type == 11 || type == 12;
 }
 
+static __always_inline int ps_icmp_is_request(const struct ps_packet *p)
+{
+	return p->icmp_type == (p->key.family == PS_FAMILY_IPV6 ? 128 : 8) && !p->icmp_code;
+}
+
+static __always_inline int ps_icmp_is_reply(const struct ps_packet *p)
+{
+	return p->icmp_type == (p->key.family == PS_FAMILY_IPV6 ? 129 : 0) && !p->icmp_code;
+}
+
 static __always_inline int ps_parse_icmp(void *data, void *data_end, __u32 off, __u32 end, struct ps_packet *p)
 {
 	struct ps_icmp_hdr *h;
@@ -201,8 +211,12 @@ static __always_inline int ps_parse_icmp(void *data, void *data_end, __u32 off, 
 	p->key.sport = bpf_htons(p->icmp_type);
 	p->key.dport = bpf_htons(p->icmp_code);
 	p->known |= PS_KNOWN_PORTS;
-	if (off + sizeof(*h) > end || !ps_at(data, data_end, off, sizeof(*h), p))
+	if (off + sizeof(*h) > end)
 		return -1;
+	h = ps_at(data, data_end, off, sizeof(*h), p);
+	if (!h)
+		return -1;
+	p->seq = bpf_ntohl(h->rest);
 	p->kind = PS_KIND_ICMP;
 	if (ps_icmp_is_error(p->key.family, p->icmp_type))
 		p->quoted_off = off + sizeof(*h);

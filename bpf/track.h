@@ -185,8 +185,11 @@ static __always_inline int ps_handle_icmp(const struct ps_turn *turn)
 	__u32 verdict = ps_verdict_of(&turn->rules, p);
 	int drop = ps_verdict_apply(verdict, &turn->rules, p, 0, turn->interval, turn->s);
 
-	if (!p->forwarded)
-		ps_icmp_message(p, ps_quoted_conn(p), drop, turn->interval);
+	if (p->forwarded)
+		return drop;
+	ps_icmp_message(p, ps_quoted_conn(p), drop, turn->interval);
+	if (!drop && ps_icmp_is_reply(p))
+		ps_echo_answered(p);
 	return drop;
 }
 

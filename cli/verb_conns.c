@@ -14,8 +14,8 @@
 #define CONN_COLUMNS \
 	"proto,src,dst,state,orig_packets,resp_packets,orig_bytes,resp_bytes,rtt_us,loss,verdict,duration,last_seen"
 #define ICMP_COLUMNS \
-	"src_ip,dst_ip,icmp_type,icmp_code,packets,bytes,dropped_packets,inner_protocol,inner_dst_ip,inner_dst_port," \
-	"last_seen"
+	"src_ip,dst_ip,icmp_type,icmp_code,packets,bytes,dropped_packets,unanswered,rtt_us,inner_protocol," \
+	"inner_dst_ip,inner_dst_port,last_seen"
 
 struct listing {
 	const char *path; /* with the query */

@@ -341,6 +341,11 @@ void ps_icmp_from_raw(const struct ps_icmp_key *key, const struct ps_icmp_val *v
 	i->last_seen = to_wall(env, val->last_seen);
 	i->ip_id = val->ip_id;
 	i->connection = val->conn_id;
+	if (key->type == (key->family == PS_FAMILY_IPV6 ? 128 : 8) && !key->code) {
+		i->rtt_us = val->rtt_us;
+		i->answered = PS_MIN(val->answered, val->packets);
+		i->unanswered = val->packets - i->answered;
+	}
 	if (val->inner_family == PS_FAMILY_NONE)
 		return;
 	copy_addr(&i->inner_src_ip, val->inner_family, val->inner_saddr);

@@ -86,7 +86,8 @@ static void put_icmp(struct ps_frame *f, const struct ps_frame_spec *s)
 	put8(f, s->icmp_type);
 	put8(f, s->icmp_code);
 	put16(f, 0);
-	put32(f, 0);
+	put16(f, s->echo_id);
+	put16(f, s->echo_seq);
 	if (s->quoted) {
 		size_t at = f->len;
 

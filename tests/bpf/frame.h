@@ -64,6 +64,8 @@ struct ps_frame_spec {
 	uint8_t wscale;  /* of a SYN: 1 + shift; 0 = no option */
 	uint8_t icmp_type;
 	uint8_t icmp_code;
+	uint16_t echo_id;
+	uint16_t echo_seq;
 	const struct ps_frame_spec *quoted; /* ICMP: a packet behind the header */
 	size_t quoted_len;                  /* at most so many bytes of it; 0 = all */
 	size_t payload;                     /* bytes behind the last header */

@@ -439,12 +439,16 @@ struct ps_conn_raw ps_rig_conn(
 bool ps_rig_icmp(struct ps_rig *rig, const struct ps_frame_spec *spec, struct ps_icmp_val *ret)
 {
 	struct ps_icmp_key k = {.family = ps_rig_family(spec->src), .type = spec->icmp_type, .code = spec->icmp_code};
+	struct ps_icmp_entry e;
 
 	ps_rig_addr(k.saddr, spec->src);
 	ps_rig_addr(k.daddr, spec->dst);
 	for (int i = 0; i < spec->vlans && i < 2; i++)
 		k.vlan[i] = spec->vid[i];
-	return bpf_map_lookup_elem(ps_rig_map(rig, "ps_icmp"), &k, ret) == 0;
+	if (bpf_map_lookup_elem(ps_rig_map(rig, "ps_icmp"), &k, &e) < 0)
+		return false;
+	*ret = e.val;
+	return true;
 }
 
 bool ps_rig_frag(struct ps_rig *rig, const struct ps_frame_spec *spec, uint32_t id, struct ps_frag_val *ret)

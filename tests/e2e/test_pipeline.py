@@ -114,6 +114,10 @@ def check_form(report, connections, icmp, started):
     report.check("last_seen is wall-clock time", all(started - 1 <= when <= now + 1 for when in seen),
                  f"{min(seen)}…{max(seen)} for {started}…{now}")
     report.check("ICMP groups have key and info", all(group["key"] and group["info"].startswith("Packets: ") for group in icmp), icmp[:1])
+    asked = [group for group in icmp if group["icmp_type"] in (8, 128)]
+    report.check("every ping was answered, and the round trip is known",
+                 len(asked) == 4 and all(group["answered"] == group["packets"] and group["unanswered"] == 0 and
+                                         0 < group["rtt_us"] < 1_000_000 for group in asked), asked[:2])
     quoting = [group for group in icmp if group["icmp_type"] == 3 and group["inner_dst_port"] == 40001]
     report.check("the ICMP error names the packet it quotes",
                  len(quoting) == 1 and quoting[0]["inner_protocol"] == "udp" and quoting[0]["inner_dst_ip"] == SERVER4, quoting)

@@ -66,6 +66,23 @@ static void newest_wins(void **state)
 	assert_null(ps_icmp_table_at(t, 2));
 }
 
+/* The reply to the last request changes nothing else of its record. */
+static void an_answer_is_news(void **state)
+{
+	_cleanup_(ps_icmp_table_free) struct ps_icmp_table *t = NULL;
+	struct ps_icmp i = rec(1, 8, 3, SEC);
+
+	(void)state;
+	assert_int_equal(ps_icmp_table_new(&t), 0);
+	i.answered = 2;
+	assert_int_equal(ps_icmp_table_apply(t, &i), 1);
+	i.answered = 3;
+	assert_int_equal(ps_icmp_table_apply(t, &i), 1);
+	assert_int_equal(ps_icmp_table_at(t, 0)->answered, 3);
+	i.answered = 2; /* older news of it */
+	assert_int_equal(ps_icmp_table_apply(t, &i), 0);
+}
+
 static void what_the_kernel_gave_up_goes(void **state)
 {
 	_cleanup_(ps_icmp_table_free) struct ps_icmp_table *t = NULL;
@@ -105,6 +122,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(newest_wins),
+		cmocka_unit_test(an_answer_is_news),
 		cmocka_unit_test(what_the_kernel_gave_up_goes),
 		cmocka_unit_test(is_bounded),
 	};

@@ -546,6 +546,43 @@ static void icmp(void **state)
 	assert_string_equal(ps_icmp_key_text(&i, text), "102:304:: -> 506:708:: (ICMPv6 type 3 code 3)");
 }
 
+/* Only of echo requests is it told how many were answered. */
+static void echo(void **state)
+{
+	static const struct {
+		uint8_t family, type, code;
+		bool request;
+	} cases[] = {
+		{4, 8, 0, true},
+		{4, 0, 0, false},
+		{4, 8, 1, false},
+		{4, 128, 0, false},
+		{6, 128, 0, true},
+		{6, 129, 0, false},
+		{6, 8, 0, false},
+	};
+	struct ps_icmp_val val = {.packets = 10, .answered = 7, .rtt_us = 1234};
+	struct ps_icmp_key key = {0};
+	struct ps_icmp i;
+
+	(void)state;
+	for (size_t c = 0; c < PS_ARRAY_SIZE(cases); c++) {
+		key.family = cases[c].family;
+		key.type = cases[c].type;
+		key.code = cases[c].code;
+		ps_icmp_from_raw(&key, &val, &env, &i);
+		assert_int_equal(i.answered, cases[c].request ? 7 : 0);
+		assert_int_equal(i.unanswered, cases[c].request ? 3 : 0);
+		assert_int_equal(i.rtt_us, cases[c].request ? 1234 : 0);
+	}
+	/* a reply may be counted between two reads of one element */
+	key = (struct ps_icmp_key){.family = 4, .type = 8};
+	val.answered = 11;
+	ps_icmp_from_raw(&key, &val, &env, &i);
+	assert_int_equal(i.answered, 10);
+	assert_int_equal(i.unanswered, 0);
+}
+
 static void drops(void **state)
 {
 	struct ps_event_drop ev = {
@@ -667,6 +704,7 @@ int main(void)
 		cmocka_unit_test(gathers),
 		cmocka_unit_test(a_counter_is_never_torn),
 		cmocka_unit_test(icmp),
+		cmocka_unit_test(echo),
 		cmocka_unit_test(drops),
 		cmocka_unit_test(documented_texts),
 		cmocka_unit_test(texts_have_room),
