@@ -13,7 +13,7 @@
 
 static struct ps_rig *rig;
 
-static int load(void **state)
+__attribute__((unused)) static int load(void **state)
 {
 	(void)state;
 	rig = ps_rig_new(NULL);
