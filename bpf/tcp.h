@@ -145,6 +145,11 @@ static __always_inline void ps_tcp_gap(const struct ps_seg *g, struct ps_stats *
 
 	if (skipped > PS_SEQ_JUMP_MAX)
 		return;
+	/* the byte of a window probe, taken after all */
+	if (skipped == 1 && (t->tcp_flags[g->o] & PS_TCP_ACK) && t->ack[g->o] == g->p->seq) {
+		t->next_seq[g->s] = g->p->seq + g->len;
+		return;
+	}
 	__sync_fetch_and_add(&t->gap_bytes[g->s], skipped);
 	s->tcp_gap_bytes += skipped;
 	t->hole_start[g->s] = t->next_seq[g->s];
@@ -191,6 +196,17 @@ static __always_inline void ps_tcp_old(const struct ps_seg *g, struct ps_stats *
 		t->rtt_side = 0xff;
 }
 
+/*
+ * RFC 9293 3.8.6.1: a byte of new data against a closed window asks for the window. It may be sent again and again, and
+ * again with what follows it once the window opens, without ever having been lost: it does not count as sent.
+ */
+static __always_inline int ps_tcp_is_window_probe(const struct ps_seg *g)
+{
+	const struct ps_conn_tcp *t = g->t;
+
+	return g->len == 1 && g->p->payload == 1 && !t->window[g->o] && (t->tcp_flags[g->o] & PS_TCP_ACK);
+}
+
 /* 1 if the segment continues its side's sequence. */
 static __always_inline int ps_tcp_sequence(const struct ps_seg *g, struct ps_stats *s)
 {
@@ -208,6 +224,8 @@ static __always_inline int ps_tcp_sequence(const struct ps_seg *g, struct ps_sta
 		return 0;
 	ahead = ps_seq_diff(seq, t->next_seq[g->s]);
 	if (ahead == 0) {
+		if (ps_tcp_is_window_probe(g))
+			return 0;
 		t->next_seq[g->s] = seq + g->len;
 		return 1;
 	}

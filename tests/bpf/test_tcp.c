@@ -370,6 +370,68 @@ static void test_keep_alive_is_no_retransmission(void **state)
 	assert_int_equal(c.tcp.dup_acks[c_side()], 0);
 }
 
+/* RFC 9293 3.8.6.1: a byte against a closed window, again and again. Whether the receiver keeps it shows afterwards. */
+static void probe_closed_window(void)
+{
+	handshake();
+	IN(FROM_C, .flags = ACK, .seq = 1001, .ack = 5001, .payload = 10, .window = 500);
+	OUT(FROM_S, .flags = ACK, .seq = 5001, .ack = 1011, .window = PS_FRAME_ZERO);
+	for (int i = 0; i < 3; i++) {
+		IN(FROM_C, .flags = ACK, .seq = 1011, .ack = 5001, .payload = 1, .window = 500);
+		OUT(FROM_S, .flags = ACK, .seq = 5001, .ack = 1011, .window = PS_FRAME_ZERO);
+	}
+}
+
+static void expect_no_anomaly(void)
+{
+	struct ps_conn_raw c = conn();
+
+	for (int side = 0; side < 2; side++) {
+		assert_int_equal(c.tcp.retrans_packets[side], 0);
+		assert_int_equal(c.tcp.retrans_bytes[side], 0);
+		assert_int_equal(c.tcp.out_of_order[side], 0);
+		assert_int_equal(c.tcp.dup_acks[side], 0);
+		assert_int_equal(c.tcp.gap_bytes[side], 0);
+	}
+}
+
+static void test_window_probes_whose_byte_is_refused(void **state)
+{
+	(void)state;
+	probe_closed_window();
+	OUT(FROM_S, .flags = ACK, .seq = 5001, .ack = 1011, .window = 800);
+	IN(FROM_C, .flags = ACK, .seq = 1011, .ack = 5001, .payload = 100, .window = 500);
+	IN(FROM_C, .flags = ACK, .seq = 1111, .ack = 5001, .payload = 100, .window = 500);
+	expect_no_anomaly();
+	assert_int_equal(conn().tcp.next_seq[c_side()], 1211);
+	/* the same data again is what it always was */
+	IN(FROM_C, .flags = ACK, .seq = 1111, .ack = 5001, .payload = 100, .window = 500);
+	assert_int_equal(conn().tcp.retrans_packets[c_side()], 1);
+}
+
+static void test_window_probe_whose_byte_is_taken(void **state)
+{
+	(void)state;
+	probe_closed_window();
+	OUT(FROM_S, .flags = ACK, .seq = 5001, .ack = 1012, .window = 800);
+	IN(FROM_C, .flags = ACK, .seq = 1012, .ack = 5001, .payload = 100, .window = 500);
+	expect_no_anomaly();
+	assert_int_equal(conn().tcp.next_seq[c_side()], 1112);
+	/* a byte that nobody has acknowledged was skipped */
+	IN(FROM_C, .flags = ACK, .seq = 1113, .ack = 5001, .payload = 100, .window = 500);
+	assert_int_equal(conn().tcp.gap_bytes[c_side()], 1);
+}
+
+static void test_a_byte_into_an_open_window_is_data(void **state)
+{
+	(void)state;
+	handshake();
+	IN(FROM_C, .flags = ACK, .seq = 1001, .ack = 5001, .payload = 1, .window = 500);
+	IN(FROM_C, .flags = ACK, .seq = 1002, .ack = 5001, .payload = 1, .window = 500);
+	expect_no_anomaly();
+	assert_int_equal(conn().tcp.next_seq[c_side()], 1003);
+}
+
 static void test_duplicate_acknowledgements(void **state)
 {
 	struct ps_conn_raw c;
@@ -527,6 +589,9 @@ int main(void)
 		TEST(test_reordering_and_gap),
 		TEST(test_sequence_wraps),
 		TEST(test_keep_alive_is_no_retransmission),
+		TEST(test_window_probes_whose_byte_is_refused),
+		TEST(test_window_probe_whose_byte_is_taken),
+		TEST(test_a_byte_into_an_open_window_is_data),
 		TEST(test_duplicate_acknowledgements),
 		TEST(test_windows),
 		TEST(test_scaling_needs_both),
