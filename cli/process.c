@@ -78,6 +78,7 @@ static void become(char *const argv[], int stdout_fd, enum ps_process_bond bond,
 	(void)setpgid(0, 0);
 	(void)sigaction(SIGPIPE, &plain, NULL);
 	(void)sigaction(SIGINT, &plain, NULL);
+	(void)sigaction(SIGQUIT, &plain, NULL); /* a shell's background job has it ignored, as SIGINT */
 	(void)sigaction(SIGTERM, &plain, NULL);
 	(void)sigaction(SIGHUP, &plain, NULL);
 	(void)sigemptyset(&none);
