@@ -113,7 +113,7 @@ struct ps_conn_tcp {
 	__u8 tcp_flags[2];      /* all flags seen, or'ed */
 	__u32 hist_seen;        /* bit per history letter: low 16 for side 0, high 16 for side 1 */
 	__u8 state;             /* enum ps_tcp_state */
-	__u8 started;           /* bit per side: next_seq is valid; bit 4+side: its SYN offered window scaling */
+	__u8 started;           /* bit per side: next_seq is valid; 4+side: its SYN offered scaling; 6+side: a hole */
 	__u8 fin;               /* bit per side: FIN seen; bit 4+side: that FIN acknowledged */
 	__u8 rtt_side;          /* side whose acknowledgement ends the running sample; 0xff = none */
 	__u32 rtt_seq;          /* acknowledgement that ends the sample */
@@ -131,7 +131,8 @@ struct ps_conn_tcp {
 	__u32 small_windows[2];
 	__u32 syn_us; /* precise time of the originator's last SYN, for rtt_handshake_us */
 	__u8 hist_len;
-	__u8 pad[3];
+	__u8 gaps[2]; /* holes that the other side acknowledged all the same, by side of the sender; stops at 255 */
+	__u8 pad;
 	/* The newest range that was skipped and not filled yet; what fills it is out of order, not sent again. Empty:
 	 * equal. */
 	__u32 hole_start[2];

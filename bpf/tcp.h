@@ -49,6 +49,7 @@ _Static_assert(__builtin_offsetof(struct ps_conn_tcp, retrans_bytes) == 64, "the
 
 #define PS_STARTED(side) (1u << (side))
 #define PS_SCALES(side) (1u << (4 + (side)))
+#define PS_HOLE(side) (1u << (6 + (side))) /* hole_start, hole_end: not empty, and not acknowledged yet */
 #define PS_FIN_SEEN(side) (1u << (side))
 #define PS_FIN_ACKED(side) (1u << (4 + (side)))
 
@@ -65,6 +66,23 @@ struct ps_seg {
 	__u8 in_window; /* plausible as a segment of this connection: a RST or FIN that isn't changes nothing */
 };
 
+/*
+ * Letters of the history, as bits of hist_seen. What a segment wants written: bits that are written once a side, and,
+ * in the high half, those of them that are written again.
+ */
+#define PS_HIST_SYN 1u
+#define PS_HIST_SYNACK 2u
+#define PS_HIST_DATA 4u
+#define PS_HIST_ACK 8u
+#define PS_HIST_FIN 16u
+#define PS_HIST_RST 32u
+#define PS_HIST_FIN_RST 64u
+#define PS_HIST_MULTI 128u /* SYN with FIN or RST */
+#define PS_HIST_ZERO_WINDOW 256u
+#define PS_HIST_RETRANS 512u
+#define PS_HIST_GAP 1024u
+#define PS_HIST_AGAIN(bits) ((bits) << 16)
+
 static __always_inline __s32 ps_seq_diff(__u32 a, __u32 b)
 {
 	return (__s32)(a - b);
@@ -73,6 +91,20 @@ static __always_inline __s32 ps_seq_diff(__u32 a, __u32 b)
 static __always_inline __u32 ps_tcp_add(__u32 *counter, __u32 n)
 {
 	return __sync_fetch_and_add(counter, n);
+}
+
+/* "bit", to be written once, and again each time that its counter passes a power of ten on its way from n to n + add.
+ */
+static __always_inline __u32 ps_hist_scaled(__u32 bit, __u32 n, __u32 add)
+{
+	__u32 power = 10, i;
+
+	for (i = 0; i < 6; i++) {
+		if (n < power && n + add >= power)
+			return bit | PS_HIST_AGAIN(bit);
+		power *= 10;
+	}
+	return bit;
 }
 
 /* --- Windows ---------------------------------------------------------------------------------- */
@@ -92,8 +124,10 @@ static __always_inline int ps_tcp_in_window(const struct ps_conn_tcp *t, __u32 s
 		return 1;
 	if ((t->started & PS_STARTED(s)) && seq == t->next_seq[s])
 		return 1;
+	/* Nothing is known of the receiver: it may also repeat the number of what was sent last, as of a SYN taken
+	 * back. */
 	if (!(t->tcp_flags[o] & PS_TCP_ACK))
-		return 0;
+		return seq == t->seq[s];
 	return seq - t->ack[o] <= ps_tcp_window(t, o);
 }
 
@@ -120,23 +154,39 @@ static __always_inline void ps_tcp_wscale_set(const struct ps_seg *g)
 	}
 }
 
-static __always_inline void ps_tcp_window_note(const struct ps_seg *g, struct ps_stats *s)
+/* The letters it wants. A window means nothing to a peer that has sent its FIN. */
+static __always_inline __u32 ps_tcp_window_note(const struct ps_seg *g, struct ps_stats *s)
 {
 	struct ps_conn_tcp *t = g->t;
 
 	if (g->flags & (PS_TCP_SYN | PS_TCP_FIN | PS_TCP_RST))
-		return;
+		return 0;
 	if (!g->p->window) {
-		ps_tcp_add(&t->zero_windows[g->s], 1);
+		__u32 n = ps_tcp_add(&t->zero_windows[g->s], 1);
+
 		s->tcp_zero_windows++;
-	} else if (g->p->window < PS_SMALL_WINDOW && t->wscale[g->s] <= 14 &&
-		   (__u32)g->p->window << t->wscale[g->s] < PS_SMALL_WINDOW) {
+		return t->fin & PS_FIN_SEEN(g->o) ? 0 : ps_hist_scaled(PS_HIST_ZERO_WINDOW, n, 1);
+	}
+	if (g->p->window < PS_SMALL_WINDOW && t->wscale[g->s] <= 14 &&
+		(__u32)g->p->window << t->wscale[g->s] < PS_SMALL_WINDOW) {
 		ps_tcp_add(&t->small_windows[g->s], 1);
 		s->tcp_small_windows++;
 	}
+	return 0;
 }
 
 /* --- Sequence space --------------------------------------------------------------------------- */
+
+/* The flag lies in the word that the state machine exchanges. */
+static __always_inline void ps_tcp_hole_mark(struct ps_conn_tcp *t, __u32 side, int is)
+{
+	union ps_tcp_ctl bit = {.started = PS_HOLE(side)};
+
+	if (is)
+		__sync_fetch_and_or((__u32 *)&t->state, bit.word);
+	else
+		__sync_fetch_and_and((__u32 *)&t->state, ~bit.word);
+}
 
 /* The segment begins behind the newest: something was skipped. */
 static __always_inline void ps_tcp_gap(const struct ps_seg *g, struct ps_stats *s, __u32 skipped)
@@ -154,6 +204,7 @@ static __always_inline void ps_tcp_gap(const struct ps_seg *g, struct ps_stats *
 	s->tcp_gap_bytes += skipped;
 	t->hole_start[g->s] = t->next_seq[g->s];
 	t->hole_end[g->s] = g->p->seq;
+	ps_tcp_hole_mark(t, g->s, 1);
 	t->next_seq[g->s] = g->p->seq + g->len;
 }
 
@@ -166,6 +217,8 @@ static __always_inline int ps_tcp_fills_hole(const struct ps_seg *g)
 
 	if (at >= size || g->len > size - at)
 		return 0;
+	if (at == 0 && g->len == size)
+		ps_tcp_hole_mark(t, g->s, 0);
 	if (at == 0)
 		t->hole_start[g->s] = g->p->seq + g->len;
 	else
@@ -173,27 +226,31 @@ static __always_inline int ps_tcp_fills_hole(const struct ps_seg *g)
 	return 1;
 }
 
-/* The segment begins before the newest, by "back". */
-static __always_inline void ps_tcp_old(const struct ps_seg *g, struct ps_stats *s, __u32 back)
+/* The segment begins before the newest, by "back". The letters it wants: payload that brings nothing new is Zeek's T.
+ */
+static __always_inline __u32 ps_tcp_old(const struct ps_seg *g, struct ps_stats *s, __u32 back)
 {
 	struct ps_conn_tcp *t = g->t;
 	const struct ps_packet *p = g->p;
+	int news = ps_seq_diff(p->seq + g->len, t->next_seq[g->s]) > 0;
+	__u32 n = t->retrans_packets[g->s] + t->out_of_order[g->s];
 
 	/* RFC 9293 3.8.4: a keep-alive repeats one sequence number, with or without its byte */
 	if (back == 1 && p->payload <= 1 && !(g->flags & (PS_TCP_SYN | PS_TCP_FIN)))
-		return;
+		return 0;
 	if (ps_tcp_fills_hole(g)) {
 		ps_tcp_add(&t->out_of_order[g->s], p->segs);
 		s->tcp_out_of_order += p->segs;
-		return;
+	} else {
+		ps_tcp_add(&t->retrans_packets[g->s], p->segs);
+		__sync_fetch_and_add(&t->retrans_bytes[g->s], p->payload < back ? p->payload : back);
+		s->tcp_retrans += p->segs;
+		if (news)
+			t->next_seq[g->s] = p->seq + g->len;
+		if (t->rtt_side == g->o) /* Karn: an acknowledgement might be of either */
+			t->rtt_side = 0xff;
 	}
-	ps_tcp_add(&t->retrans_packets[g->s], p->segs);
-	__sync_fetch_and_add(&t->retrans_bytes[g->s], p->payload < back ? p->payload : back);
-	s->tcp_retrans += p->segs;
-	if (ps_seq_diff(p->seq + g->len, t->next_seq[g->s]) > 0)
-		t->next_seq[g->s] = p->seq + g->len;
-	if (t->rtt_side == g->o) /* Karn: an acknowledgement might be of either */
-		t->rtt_side = 0xff;
+	return p->payload && !news ? ps_hist_scaled(PS_HIST_RETRANS, n, p->segs) : 0;
 }
 
 /*
@@ -207,13 +264,14 @@ static __always_inline int ps_tcp_is_window_probe(const struct ps_seg *g)
 	return g->len == 1 && g->p->payload == 1 && !t->window[g->o] && (t->tcp_flags[g->o] & PS_TCP_ACK);
 }
 
-/* 1 if the segment continues its side's sequence. */
-static __always_inline int ps_tcp_sequence(const struct ps_seg *g, struct ps_stats *s)
+/* *ret_next: the segment continues its side's sequence. The letters it wants. */
+static __always_inline __u32 ps_tcp_sequence(const struct ps_seg *g, struct ps_stats *s, int *ret_next)
 {
 	struct ps_conn_tcp *t = g->t;
 	__u32 seq = g->p->seq;
 	__s32 ahead;
 
+	*ret_next = 0;
 	if (g->flags & PS_TCP_RST)
 		return 0;
 	if (!(t->started & PS_STARTED(g->s))) {
@@ -227,17 +285,17 @@ static __always_inline int ps_tcp_sequence(const struct ps_seg *g, struct ps_sta
 		if (ps_tcp_is_window_probe(g))
 			return 0;
 		t->next_seq[g->s] = seq + g->len;
-		return 1;
+		*ret_next = 1;
+		return 0;
 	}
 	if (t->state == PS_TCP_SYN_SENT && (g->flags & PS_TCP_SYN) && seq != t->seq[g->s]) {
 		/* another attempt from the same port, not the same SYN again */
 		t->next_seq[g->s] = seq + g->len;
 		return 0;
 	}
-	if (ahead > 0)
-		ps_tcp_gap(g, s, ahead);
-	else
-		ps_tcp_old(g, s, -ahead);
+	if (ahead < 0)
+		return ps_tcp_old(g, s, -ahead);
+	ps_tcp_gap(g, s, ahead);
 	return 0;
 }
 
@@ -409,19 +467,26 @@ static __always_inline void ps_tcp_rtt_begin(const struct ps_seg *g, const struc
 
 /* --- History ---------------------------------------------------------------------------------- */
 
-#define PS_HIST_SYN 1u
-#define PS_HIST_SYNACK 2u
-#define PS_HIST_DATA 4u
-#define PS_HIST_ACK 8u
-#define PS_HIST_FIN 16u
-#define PS_HIST_RST 32u
-
-static __always_inline void ps_tcp_letter(struct ps_conn_tcp *t, char letter)
+/* Never more than there is room for: hist_len is an index for whoever reads the record. */
+__noinline int ps_tcp_letter(struct ps_conn_tcp *t, __u32 letter)
 {
-	__u32 at = __sync_fetch_and_add((__u32 *)&t->hist_len, 1u << PS_WORD_BYTE0) >> PS_WORD_BYTE0 & 0xff;
+	__u32 *word;
+	__u32 i;
 
-	if (at < PS_HISTORY_MAX)
-		t->history[at] = letter;
+	if (!t)
+		return -1;
+	word = (__u32 *)&t->hist_len;
+	for (i = 0; i < PS_CAS_TRIES; i++) {
+		__u32 was = *(volatile __u32 *)word, at = was >> PS_WORD_BYTE0 & 0xff;
+
+		if (at >= PS_HISTORY_MAX)
+			return 0;
+		if (__sync_val_compare_and_swap(word, was, was + (1u << PS_WORD_BYTE0)) == was) {
+			t->history[at] = letter;
+			return 0;
+		}
+	}
+	return 0;
 }
 
 static __always_inline void ps_tcp_letter_if(const struct ps_seg *g, __u32 fresh, __u32 bit, char letter)
@@ -430,7 +495,7 @@ static __always_inline void ps_tcp_letter_if(const struct ps_seg *g, __u32 fresh
 		ps_tcp_letter(g->t, g->s == g->orig ? letter : letter + ('a' - 'A'));
 }
 
-/* The letters of a segment that its side has not sent yet; each stands once a side. */
+/* Writes the letters that a segment wants and its side has not sent yet, or may send again. */
 __noinline int ps_tcp_write(struct ps_packet *p, struct ps_conn_tcp *t, __u32 how, __u32 want)
 {
 	__u32 shift, fresh;
@@ -440,32 +505,78 @@ __noinline int ps_tcp_write(struct ps_packet *p, struct ps_conn_tcp *t, __u32 ho
 		return -1;
 	ps_seg_begin(&g, p, t, how);
 	shift = g.s ? 16 : 0;
-	fresh = want & ~(__sync_fetch_and_or(&t->hist_seen, want << shift) >> shift);
+	fresh = want & 0xffff & ~(__sync_fetch_and_or(&t->hist_seen, (want & 0xffff) << shift) >> shift);
+	fresh |= want >> 16;
+	/* in the order in which Zeek comes to them */
+	ps_tcp_letter_if(&g, fresh, PS_HIST_FIN_RST, 'I');
+	ps_tcp_letter_if(&g, fresh, PS_HIST_MULTI, 'Q');
 	ps_tcp_letter_if(&g, fresh, PS_HIST_SYN, 'S');
 	ps_tcp_letter_if(&g, fresh, PS_HIST_SYNACK, 'H');
-	ps_tcp_letter_if(&g, fresh, PS_HIST_ACK, 'A');
-	ps_tcp_letter_if(&g, fresh, PS_HIST_DATA, 'D');
 	ps_tcp_letter_if(&g, fresh, PS_HIST_FIN, 'F');
 	ps_tcp_letter_if(&g, fresh, PS_HIST_RST, 'R');
+	ps_tcp_letter_if(&g, fresh, PS_HIST_DATA, 'D');
+	ps_tcp_letter_if(&g, fresh, PS_HIST_ACK, 'A');
+	ps_tcp_letter_if(&g, fresh, PS_HIST_ZERO_WINDOW, 'W');
+	ps_tcp_letter_if(&g, fresh, PS_HIST_RETRANS, 'T');
+	ps_tcp_letter_if(&g, fresh, PS_HIST_GAP, 'G');
 	return 0;
 }
 
-static __always_inline void ps_tcp_history(const struct ps_seg *g, struct ps_packet *p)
+/* The letters of the segment's own flags; those of SYN, FIN and RST again when the sequence number is another one. */
+static __always_inline __u32 ps_tcp_letters_of(const struct ps_seg *g)
 {
-	__u32 want = 0;
+	const struct ps_conn_tcp *t = g->t;
+	const struct ps_packet *p = g->p;
+	__u32 bit, again;
 
-	if (g->flags & PS_TCP_SYN)
-		want |= g->flags & PS_TCP_ACK ? PS_HIST_SYNACK : PS_HIST_SYN;
-	if (g->p->payload)
-		want |= PS_HIST_DATA;
-	else if ((g->flags & (PS_TCP_SYN | PS_TCP_FIN | PS_TCP_RST | PS_TCP_ACK)) == PS_TCP_ACK)
-		want |= PS_HIST_ACK;
-	if (g->flags & PS_TCP_FIN)
-		want |= PS_HIST_FIN;
-	if (g->flags & PS_TCP_RST)
-		want |= PS_HIST_RST;
-	if (want & ~(g->t->hist_seen >> (g->s ? 16 : 0)))
+	switch (g->flags & (PS_TCP_SYN | PS_TCP_FIN | PS_TCP_RST)) {
+	case 0:
+		if (p->payload)
+			return PS_HIST_DATA;
+		return g->flags & PS_TCP_ACK ? PS_HIST_ACK : 0;
+	case PS_TCP_SYN:
+		bit = g->flags & PS_TCP_ACK ? PS_HIST_SYNACK : PS_HIST_SYN;
+		again = p->seq != t->seq[g->s];
+		break;
+	case PS_TCP_FIN:
+		bit = PS_HIST_FIN;
+		again = p->seq + p->payload + 1 != t->fin_seq[g->s];
+		break;
+	case PS_TCP_RST:
+		bit = PS_HIST_RST;
+		again = p->seq != t->seq[g->s];
+		break;
+	case PS_TCP_FIN | PS_TCP_RST:
+	case PS_TCP_SYN | PS_TCP_FIN | PS_TCP_RST:
+		return PS_HIST_FIN_RST;
+	default:
+		return PS_HIST_MULTI;
+	}
+	return again ? bit | PS_HIST_AGAIN(bit) : bit;
+}
+
+static __always_inline void ps_tcp_history(const struct ps_seg *g, struct ps_packet *p, __u32 want)
+{
+	if ((want & 0xffff & ~(g->t->hist_seen >> (g->s ? 16 : 0))) | want >> 16)
 		ps_tcp_write(p, g->t, g->how, want);
+}
+
+/*
+ * The receiver acknowledges what is missing from the other side: it got there another way, or past us, and is no
+ * reordering. A gap, in Zeek's words; the letter is the sender's.
+ */
+static __always_inline void ps_tcp_hole_acked(const struct ps_seg *g, struct ps_packet *p)
+{
+	struct ps_conn_tcp *t = g->t;
+	__u32 o = g->o & 1, n;
+
+	if (!(g->flags & PS_TCP_ACK) || ps_seq_diff(p->ack, t->hole_start[o]) <= 0)
+		return;
+	ps_tcp_hole_mark(t, o, 0);
+	n = t->gaps[o];
+	if (n < 0xff)
+		t->gaps[o] = n + 1;
+	ps_tcp_write(p, t, g->how ^ PS_HOW_SIDE, ps_hist_scaled(PS_HIST_GAP, n, 1));
 }
 
 /* --- The segment ------------------------------------------------------------------------------ */
@@ -489,7 +600,7 @@ __noinline int ps_tcp_segment(struct ps_packet *p, struct ps_conn_tcp *t, __u32 
 	struct ps_runtime *rt;
 	__u8 before, after;
 	struct ps_stats *s;
-	__u32 zero = 0, did = 0;
+	__u32 zero = 0, did = 0, want;
 	int next;
 
 	s = ps_stats_get();
@@ -508,20 +619,21 @@ __noinline int ps_tcp_segment(struct ps_packet *p, struct ps_conn_tcp *t, __u32 
 		g.in_window = 1;
 		g.how |= PS_HOW_IN_WINDOW;
 	}
+	want = ps_tcp_letters_of(&g);
 	if (g.flags & PS_TCP_SYN) {
 		ps_tcp_wscale_set(&g);
 		if (g.s == g.orig && !(g.flags & PS_TCP_ACK))
 			t->syn_us = ps_precise_us(rt);
 	}
-	if ((g.flags & PS_TCP_FIN) && g.in_window && !(t->fin & PS_FIN_SEEN(g.s)))
+	if ((g.flags & PS_TCP_FIN) && !(t->fin & PS_FIN_SEEN(g.s)))
 		t->fin_seq[g.s] = p->seq + p->payload + 1;
 	if (ps_tcp_is_dup_ack(&g)) {
 		ps_tcp_add(&t->dup_acks[g.s], 1);
 		s->tcp_dup_acks++;
 	}
 	if (p->window < PS_SMALL_WINDOW)
-		ps_tcp_window_note(&g, s);
-	next = ps_tcp_sequence(&g, s);
+		want |= ps_tcp_window_note(&g, s);
+	want |= ps_tcp_sequence(&g, s, &next);
 	t->seq[g.s] = p->seq;
 	before = ps_tcp_advance(&g, p, &after);
 	if (g.flags & PS_TCP_ACK)
@@ -531,7 +643,9 @@ __noinline int ps_tcp_segment(struct ps_packet *p, struct ps_conn_tcp *t, __u32 
 	ps_tcp_rtt_end(&g, rt);
 	if (next)
 		ps_tcp_rtt_begin(&g, rt);
-	ps_tcp_history(&g, p);
+	ps_tcp_history(&g, p, want);
+	if (t->started & PS_HOLE(g.o))
+		ps_tcp_hole_acked(&g, p);
 
 	if (after == before)
 		return did;

@@ -40,7 +40,11 @@ static unsigned letter_bit(char upper)
 		return SAW_FIN;
 	case 'R':
 		return SAW_RST;
-	default:
+	case 'I': /* FIN and RST at once */
+		return SAW_FIN | SAW_RST;
+	case 'Q': /* SYN with one of them */
+		return SAW_SYN;
+	default: /* G, T, W: what happened to segments, not which */
 		return 0;
 	}
 }
@@ -72,7 +76,7 @@ static struct story read_history(const struct ps_conn_raw *raw)
 			s.orig |= bit;
 		else
 			s.resp |= bit;
-		if (bit == SAW_RST)
+		if (bit & SAW_RST)
 			s.orig_reset_first = upper != swapped;
 	}
 	return s;

@@ -127,7 +127,7 @@ static void test_close_with_data_on_fin(void **state)
 	expect_state(PS_TCP_FIN_WAIT);
 	OUT(FROM_S, .flags = FIN | ACK, .seq = 5001, .ack = 1102);
 	expect_state(PS_TCP_LAST_ACK);
-	expect_history("ShADFaf");
+	expect_history("ShAFaf"); /* data on a FIN has no letter of its own */
 }
 
 static void test_reset(void **state)
@@ -570,6 +570,127 @@ static void test_no_sample_over_a_retransmission(void **state)
 	assert_int_equal(conn().tcp.rtt_us, 0);
 }
 
+/* --- History --- */
+
+static void test_letters_of_odd_flags(void **state)
+{
+	(void)state;
+	IN(FROM_C, .flags = SYN | FIN, .seq = 1000);
+	IN(FROM_C, .flags = SYN | RST, .seq = 1000);
+	IN(FROM_C, .flags = FIN | RST, .seq = 1000);
+	IN(FROM_C, .flags = FIN | RST, .seq = 2000);
+	expect_history("QI");
+}
+
+/* A letter of SYN, FIN or RST stands again for another sequence number. */
+static void test_letters_that_stand_again(void **state)
+{
+	(void)state;
+	IN(FROM_C, .flags = SYN, .seq = 1000);
+	IN(FROM_C, .flags = SYN, .seq = 1000);
+	IN(FROM_C, .flags = SYN, .seq = 3000);
+	expect_history("SS");
+	ps_rig_reset(rig);
+	handshake();
+	IN(FROM_C, .flags = FIN | ACK, .seq = 1001, .ack = 5001);
+	IN(FROM_C, .flags = FIN | ACK, .seq = 1001, .ack = 5001);
+	IN(FROM_C, .flags = FIN | ACK, .seq = 1101, .ack = 5001);
+	OUT(FROM_S, .flags = RST, .seq = 5001);
+	OUT(FROM_S, .flags = RST, .seq = 5001);
+	OUT(FROM_S, .flags = RST, .seq = 5002);
+	expect_history("ShAFFrr");
+}
+
+/* Zeek's T and W: at the first, the tenth, the hundredth. */
+static void test_letters_by_powers_of_ten(void **state)
+{
+	(void)state;
+	handshake();
+	IN(FROM_C, .flags = ACK, .seq = 1001, .ack = 5001, .payload = 100);
+	for (unsigned i = 0; i < 9; i++)
+		IN(FROM_C, .flags = ACK, .seq = 1001, .ack = 5001, .payload = 100);
+	expect_history("ShADT");
+	IN(FROM_C, .flags = ACK, .seq = 1001, .ack = 5001, .payload = 100);
+	expect_history("ShADTT");
+	for (unsigned i = 10; i < 100; i++)
+		IN(FROM_C, .flags = ACK, .seq = 1001, .ack = 5001, .payload = 100);
+	expect_history("ShADTTT");
+	for (unsigned i = 0; i < 10; i++)
+		OUT(FROM_S, .flags = ACK, .seq = 5001, .ack = 1101, .window = PS_FRAME_ZERO);
+	expect_history("ShADTTTaww");
+}
+
+/* What brings something new, or no payload, is no T. */
+static void test_letters_of_old_segments(void **state)
+{
+	(void)state;
+	handshake();
+	IN(FROM_C, .flags = ACK, .seq = 1001, .ack = 5001, .payload = 100);
+	IN(FROM_C, .flags = ACK, .seq = 1051, .ack = 5001, .payload = 100);
+	IN(FROM_C, .flags = FIN | ACK, .seq = 1151, .ack = 5001);
+	IN(FROM_C, .flags = FIN | ACK, .seq = 1151, .ack = 5001);
+	expect_history("ShADF");
+	IN(FROM_C, .flags = ACK, .seq = 1051, .ack = 5001, .payload = 100);
+	expect_history("ShADFT");
+}
+
+static void test_gap_is_what_was_acknowledged_unseen(void **state)
+{
+	struct ps_conn_raw c;
+	int s;
+
+	(void)state;
+	handshake();
+	s = c_side();
+	/* filled before it is acknowledged: reordering */
+	IN(FROM_C, .flags = ACK, .seq = 1101, .ack = 5001, .payload = 100);
+	IN(FROM_C, .flags = ACK, .seq = 1001, .ack = 5001, .payload = 100);
+	OUT(FROM_S, .flags = ACK, .seq = 5001, .ack = 1201);
+	expect_history("ShADTa");
+	assert_int_equal(conn().tcp.gaps[s], 0);
+	/* never seen here */
+	IN(FROM_C, .flags = ACK, .seq = 1301, .ack = 5001, .payload = 100);
+	OUT(FROM_S, .flags = ACK, .seq = 5001, .ack = 1201);
+	expect_history("ShADTa");
+	OUT(FROM_S, .flags = ACK, .seq = 5001, .ack = 1401);
+	OUT(FROM_S, .flags = ACK, .seq = 5001, .ack = 1401);
+	expect_history("ShADTaG");
+	c = conn();
+	assert_int_equal(c.tcp.gaps[s], 1);
+	assert_int_equal(c.tcp.gaps[!s], 0);
+	assert_int_equal(c.tcp.state, PS_TCP_ESTABLISHED);
+}
+
+/* Whoever makes letters without end fills the history and no more. */
+static void test_history_ends(void **state)
+{
+	struct ps_conn_raw c;
+
+	(void)state;
+	handshake();
+	for (unsigned i = 0; i < 1000; i++)
+		OUT(FROM_S, .flags = RST, .seq = 5001 + i);
+	c = conn();
+	assert_int_equal(c.tcp.hist_len, PS_HISTORY_MAX);
+	assert_memory_equal(c.tcp.history, "ShArrrr", 7);
+	assert_int_equal(c.tcp.history[PS_HISTORY_MAX - 1], 'r');
+	assert_int_equal(c.tcp.gaps[0] + c.tcp.gaps[1], 0);
+}
+
+/* Only its sender has been heard: a RST with the SYN's own number takes it back, one from anywhere doesn't. */
+static void test_reset_of_an_unanswered_syn(void **state)
+{
+	(void)state;
+	IN(FROM_C, .flags = SYN, .seq = 1000);
+	IN(FROM_C, .flags = RST, .seq = 77777);
+	expect_state(PS_TCP_SYN_SENT);
+	ps_rig_reset(rig);
+	IN(FROM_C, .flags = SYN, .seq = 1000);
+	IN(FROM_C, .flags = RST, .seq = 1000);
+	expect_state(PS_TCP_CLOSE);
+	expect_history("SR");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -598,6 +719,13 @@ int main(void)
 		TEST(test_handshake_rtt),
 		TEST(test_smoothed_rtt),
 		TEST(test_no_sample_over_a_retransmission),
+		TEST(test_letters_of_odd_flags),
+		TEST(test_letters_that_stand_again),
+		TEST(test_letters_by_powers_of_ten),
+		TEST(test_letters_of_old_segments),
+		TEST(test_gap_is_what_was_acknowledged_unseen),
+		TEST(test_history_ends),
+		TEST(test_reset_of_an_unanswered_syn),
 	};
 
 	return RUN(tests);

@@ -239,6 +239,9 @@ static void conn_states(void **state)
 		{"ShADadr", PS_TCP_CLOSE, PS_CONN_CONFIRMED, "RSTR"},
 		{"ShADadrR", PS_TCP_CLOSE, PS_CONN_CONFIRMED, "RSTR"}, /* who began */
 		{"ShADadRr", PS_TCP_CLOSE, PS_CONN_CONFIRMED, "RSTO"},
+		{"ShADI", PS_TCP_CLOSE, PS_CONN_CONFIRMED, "RSTO"}, /* FIN and RST in one segment */
+		{"ShADadTGWi", PS_TCP_CLOSE, PS_CONN_CONFIRMED, "RSTR"},
+		{"Q", PS_TCP_SYN_SENT, 0, "S0"},
 		{"^hr", PS_TCP_CLOSE, PS_CONN_FLIPPED, "RSTRH"},
 		{"^hf", PS_TCP_SYN_RECV, PS_CONN_FLIPPED, "SHR"},
 		{"^h", PS_TCP_SYN_RECV, PS_CONN_FLIPPED, "OTH"},
