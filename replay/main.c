@@ -57,7 +57,7 @@ static int replay(const struct ps_replay_settings *s, struct ps_buf *log, struct
 	_cleanup_(ps_capture_free) struct ps_capture *capture = NULL;
 	_cleanup_(ps_pipeline_free) struct ps_pipeline *pipeline = NULL;
 	_cleanup_free_ struct ps_rule *rules = NULL;
-	struct ps_progress progress = ps_progress_begin();
+	struct ps_progress progress;
 	struct ps_replay_counts counts = {0};
 	struct ps_replay_report report = {.counts = &counts, .limit = s->limit};
 	int r;
@@ -67,8 +67,10 @@ static int replay(const struct ps_replay_settings *s, struct ps_buf *log, struct
 		r = ps_pipeline_new((uint32_t)s->max_connections, &s->timeouts, &pipeline, log, err);
 	if (r == 0)
 		r = load_rules(s, pipeline, &rules, &report.n_rules, err);
-	if (r == 0)
-		r = ps_replay_run(capture, pipeline, &s->local, &progress, &counts, err);
+	if (r < 0)
+		return r;
+	progress = ps_progress_begin();
+	r = ps_replay_run(capture, pipeline, &s->local, &progress, &counts, err);
 	ps_progress_end(&progress);
 	if (r < 0)
 		return r;

@@ -10,6 +10,7 @@
 
 #define COLUMNS_MAX 100 /* a wider bar says no more */
 #define BAR_MIN 10
+#define FRAME 9 /* brackets, percentage and blanks around the bar */
 
 struct ps_progress ps_progress_begin(void)
 {
@@ -34,8 +35,8 @@ void ps_progress_line(struct ps_buf *out, unsigned columns, double done, uint64_
 		ps_buf_addf(out, "%.*s", (int)columns, ps_buf_str(&tail) ?: "");
 		return;
 	}
-	if (tail.len + 8 + BAR_MIN <= columns) {
-		bar = columns - (unsigned)tail.len - 8;
+	if (tail.len + FRAME + BAR_MIN <= columns) {
+		bar = columns - (unsigned)tail.len - FRAME;
 		ps_buf_addc(out, '[');
 		for (unsigned i = 0; i < bar; i++)
 			ps_buf_addc(out, i < (unsigned)((double)bar * done) ? '#' : ' ');
