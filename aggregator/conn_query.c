@@ -208,6 +208,12 @@ static int read_number(
 	return 0;
 }
 
+/* Keys are ASCII. */
+static char fold(char c)
+{
+	return (char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
+}
+
 /* Text that is there and not empty, or NULL. */
 static int read_text(const struct ps_value *args, const char *name, const char **ret_text, struct ps_error *err)
 {
@@ -272,8 +278,8 @@ static int read_words(const struct ps_value *args, struct ps_conn_query *q, stru
 		return ps_error_set(err, -EINVAL, 400, "bad_value", "ip", "ip must be an IPv4 or IPv6 address");
 	if (text && strlen(text) >= sizeof(q->q))
 		return ps_error_set(err, -EINVAL, 400, "bad_value", "q", "q may have %zu bytes", sizeof(q->q) - 1);
-	if (text)
-		memcpy(q->q, text, strlen(text) + 1);
+	for (size_t i = 0; text && i < strlen(text) + 1; i++)
+		q->q[i] = fold(text[i]);
 	return 0;
 }
 
@@ -318,7 +324,11 @@ static bool matches(const struct ps_conn_query *q, const struct ps_conn *c)
 		return false;
 	if (q->ip.family && !ps_addr_equal(&q->ip, &c->src_ip) && !ps_addr_equal(&q->ip, &c->dst_ip))
 		return false;
-	return !q->q[0] || strcasestr(ps_conn_key(c, key), q->q);
+	if (!q->q[0])
+		return true;
+	for (char *p = ps_conn_key(c, key); *p; p++)
+		*p = fold(*p);
+	return strstr(key, q->q);
 }
 
 /* The page's rows as a heap with the last one on top, so that a better one can take its place. */

@@ -22,7 +22,7 @@ struct ps_conn_query {
 	int state;                 /* -1 = any */
 	int port;                  /* of either end; -1 = any */
 	struct ps_addr ip;         /* of either end; family 0 = any */
-	char q[PS_QUERY_TEXT_MAX]; /* part of the key as people read it, without regard to case; "" = any */
+	char q[PS_QUERY_TEXT_MAX]; /* part of the key as people read it, in small letters; "" = any */
 	bool has_cursor;
 	struct ps_conn cursor; /* the last row before this page: its sort field and id count */
 };

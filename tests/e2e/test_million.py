@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: MIT
+"""A million connections at once, through the real programs: begun in the kernel by BPF_PROG_TEST_RUN on the very program that is
+attached, listed page by page, counted, found again after a restart of the aggregator, and expired. Prints what one connection
+costs in memory. PS_MILLION=N for another number; 50,000 make a quick run."""
+
+import contextlib
+import ctypes
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import tempfile
+import time
+
+from harness import BIN, BPFFS, Api, Host, main, note, wait_for
+
+CONNECTIONS = int(os.environ.get("PS_MILLION", "1000000"))
+SERVER = socket.inet_aton("10.203.0.1")
+PORT = 8080
+LIST_SECONDS = 0.3  # for a page of 100, at a million
+SYS_BPF = {"x86_64": 321, "aarch64": 280, "riscv64": 280, "ppc64le": 361, "s390x": 351}[os.uname().machine]
+BPF_OBJ_GET, BPF_PROG_TEST_RUN, BPF_PROG_GET_FD_BY_ID, BPF_OBJ_GET_INFO_BY_FD = 7, 10, 13, 15
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def bpf(command, attr):
+    result = _libc.syscall(SYS_BPF, command, attr, len(attr))
+    if result < 0:
+        raise OSError(ctypes.get_errno(), f"bpf({command})")
+    return result
+
+
+def buffer(layout, *values, size=128):
+    out = ctypes.create_string_buffer(size)
+    struct.pack_into(layout, out, 0, *values)
+    return out
+
+
+def attached_program(pin):
+    """A descriptor of the program that a pinned link runs."""
+    path, info = ctypes.create_string_buffer(os.fsencode(pin)), ctypes.create_string_buffer(64)
+    link = bpf(BPF_OBJ_GET, buffer("=Q", ctypes.addressof(path)))
+    try:
+        bpf(BPF_OBJ_GET_INFO_BY_FD, buffer("=IIQ", link, len(info), ctypes.addressof(info)))
+    finally:
+        os.close(link)
+    return bpf(BPF_PROG_GET_FD_BY_ID, buffer("=I", struct.unpack_from("=III", info)[2]))
+
+
+class Frame:
+    """One frame that is run through the program again and again, with another client each time."""
+
+    def __init__(self, program, proto, reply=False):
+        ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 40 if proto == 6 else 28, 1, 0, 64, proto, 0, SERVER, SERVER)
+        ports = (53, 4000) if reply else (4000, 443 if proto == 6 else 53)
+        rest = struct.pack("!HHIIBBHHH", *ports, 1, 0, 0x50, 2, 65535, 0, 0) if proto == 6 else struct.pack("!HHHH", *ports, 8, 0)
+        self.data = ctypes.create_string_buffer(b"\2" * 6 + b"\4" * 6 + b"\x08\0" + ip + rest)
+        self.client = 30 if reply else 26
+        size = len(self.data) - 1  # without the terminator
+        self.attr = buffer("=IIIIQQI", program, 0, size, 0, ctypes.addressof(self.data), 0, 1)
+
+    def run(self, number):
+        struct.pack_into("!I", self.data, self.client, 0x0B000000 + number)
+        bpf(BPF_PROG_TEST_RUN, self.attr)
+
+
+class Programs:
+    """The three programs, each startable alone."""
+
+    def __init__(self, ns, iface):
+        self.ns, self.iface = ns, iface
+        self.directory = tempfile.mkdtemp(prefix="psmil-")
+        self.pin_root = os.path.join(BPFFS, os.path.basename(self.directory))
+        self.running = {}
+
+    def __enter__(self):
+        return self
+
+    def start(self, part, *args):
+        paths = [f"--{key}={os.path.join(self.directory, name)}" for key, name in (("run-dir", "run"), ("state-dir", "state"))]
+        with open(os.path.join(self.directory, f"{part}.log"), "ab") as log:
+            self.running[part] = self.ns.popen(os.path.join(BIN, f"packetscope-{part}"), *paths, f"--pin-root={self.pin_root}", *args,
+                                               stdout=log, stderr=log, env={**os.environ, "PACKETSCOPE_CONFIG": "/dev/null"})
+        return self.running[part].pid
+
+    def stop(self, part):
+        process = self.running.pop(part)
+        process.send_signal(signal.SIGTERM)
+        return process.wait(20)
+
+    def log(self, part):
+        with open(os.path.join(self.directory, f"{part}.log"), encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    def __exit__(self, kind, *_):
+        if kind:
+            for part in self.running:
+                print(f"---- {part}", *self.log(part).splitlines()[-10:], sep="\n", flush=True)
+        for part in list(self.running):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.stop(part)
+        self.start("collector", "--detach", "--purge")
+        self.running.pop("collector").wait(20)
+        shutil.rmtree(self.pin_root, ignore_errors=True)
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def private_bytes(pid):
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        return int(re.search(r"RssAnon:\s+(\d+) kB", file.read()).group(1)) * 1024
+
+
+def kernel_bytes(pid):
+    """Memory of every map that a process holds, by what the kernel charges for it."""
+    maps = {}
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/fdinfo/{fd}", encoding="ascii") as file:
+            fields = dict(line.split(":\t", 1) for line in file.read().splitlines() if ":\t" in line)
+            if "map_id" in fields:
+                maps[fields["map_id"]] = int(fields["memlock"])
+    return sum(maps.values())
+
+
+def fill(program):
+    """Half TCP (a SYN), half UDP (question and answer). Packets sent."""
+    syn, question, answer = Frame(program, 6), Frame(program, 17), Frame(program, 17, reply=True)
+    for number in range(CONNECTIONS):
+        if number % 2:
+            question.run(number)
+            answer.run(number)
+        else:
+            syn.run(number)
+    return CONNECTIONS // 2 * 3 + CONNECTIONS % 2
+
+
+def page(api, path):
+    begun = time.monotonic()
+    status, headers, body = api.request("GET", path, timeout=60)
+    if status != 200:
+        raise RuntimeError(f"GET {path}: {status} {body}")
+    following = re.search(r'<([^>]*)>;\s*rel="?next"?', headers.get("Link", ""))
+    return body, int(headers["X-Total-Count"]), following and following.group(1), time.monotonic() - begun
+
+
+def all_pages(api, path):
+    """(ids, clients, packets, totals) over every page."""
+    ids, clients, packets, totals = [], set(), 0, set()
+    while path:
+        body, total, path, _ = page(api, path)
+        totals.add(total)
+        for conn in body:
+            ids.append(conn["id"])
+            clients.add(conn["src_ip"])
+            packets += conn["orig_packets"] + conn["resp_packets"]
+    return ids, clients, packets, totals
+
+
+def lists(report, api):
+    for query in ("", "&sort=orig_bytes", "&sort=src_ip&order=asc", "&proto=udp&port=53", "&q=11.0.200."):
+        times = sorted(page(api, f"/api/connections?limit=100{query}")[3] for _ in range(7))
+        report.check(f"a page of 100{query or ' in the default order'}: {times[3] * 1000:.0f} ms", times[3] < LIST_SECONDS,
+                     f"more than {LIST_SECONDS} s")
+
+
+def counters(api):
+    return api.get("/api/stats", timeout=60)
+
+
+def test(report):
+    with Host("psm") as host, Programs(host.server, "ps0") as programs:
+        api = Api(host.server, port=PORT)
+        collector = programs.start("collector", "--iface=ps0", f"--max-connections={CONNECTIONS}")
+        wait_for("the collector is ready", lambda: "ready" in programs.log("collector"), 20)
+        aggregator = programs.start("aggregator", "--timeout-syn-sent=3600", "--timeout-udp=3600", "--timeout-udp-stream=3600")
+        programs.start("gateway", f"--api=127.0.0.1:{PORT}")
+
+        def well():
+            with contextlib.suppress(OSError):
+                return api.request("GET", "/api/health", timeout=2)[0] in (200, 503) and counters(api)
+            return None
+
+        wait_for("the gateway answers", well, 20)
+        empty = private_bytes(aggregator)
+        program = attached_program(os.path.join(programs.pin_root, "link", "xdp-ps0"))
+        before = counters(api)["counters"]["packets"]
+        begun = time.monotonic()
+        sent = fill(program)
+        os.close(program)
+        note(f"{sent} packets in {time.monotonic() - begun:.1f} s")
+
+        def settled():
+            now = counters(api)
+            return now if now["table"]["known"] == now["table"]["used"] else None
+
+        stats = wait_for("the tables agree", settled, 60, 1)
+        count, table = stats["counters"], stats["table"]
+        live = count["conns_new"] - count["conns_recycled"]
+        note(f"begun {count['conns_new']}, given up {count['conns_recycled']}, untracked {count['untracked']}; "
+             f"events produced {count['ev_conn_new']}, lost in the ring {count['lost_conn_new']}, resyncs {stats['ledger']['resyncs']}")
+        report.equal("packets counted", count["packets"] - before, sent)
+        report.equal("connections in the kernel's table", table["used"], live)
+        report.check("all but the untracked and the given up are there", live + count["untracked"] + count["conns_recycled"] >= CONNECTIONS,
+                     live)
+        report.check("of a full table, at most one in a thousand finds no place", live >= CONNECTIONS * 0.999, live)
+        report.equal("X-Total-Count", page(api, "/api/connections?limit=1")[1], live)
+        lists(report, api)
+        kernel, private = kernel_bytes(collector), private_bytes(aggregator) - empty
+        note(f"kernel: {kernel / 1e6:.0f} MB in all maps, {table['slots']} slots: {kernel / table['slots']:.0f} bytes a slot, "
+             f"{kernel / CONNECTIONS:.0f} a connection")
+        note(f"aggregator: {private / 1e6:.0f} MB private: {private / live:.0f} bytes a connection")
+
+        begun = time.monotonic()
+        ids, clients, packets, totals = all_pages(api, "/api/connections?limit=1000")
+        note(f"{len(ids)} rows on pages of 1000 in {time.monotonic() - begun:.1f} s")
+        report.equal("rows on all pages", len(ids), live)
+        report.equal("none twice", len(set(ids)), live)
+        report.equal("clients", len(clients), live)
+        report.equal("X-Total-Count stays", totals, {live})
+        report.equal("packets of all rows, and of those that are not there", packets + count["untracked"] + count["conns_recycled"], sent)
+
+        report.equal("the aggregator's exit status", programs.stop("aggregator"), 0)
+        begun = time.monotonic()
+        programs.start("aggregator", "--timeout-syn-sent=5", "--timeout-udp=5", "--timeout-udp-stream=5")
+
+        def gone():
+            with contextlib.suppress(OSError, RuntimeError, KeyError):
+                now = counters(api)
+                return now if now["ledger"]["expired"] and now["table"]["used"] == 0 == now["table"]["known"] else None
+            return None
+
+        stats = wait_for("everything has expired", gone, 120, 0.5)
+        note(f"all gone {time.monotonic() - begun:.1f} s after a start with short timeouts")
+        report.equal("connections expired", stats["ledger"]["expired"], live)
+        report.equal("X-Total-Count when all are gone", page(api, "/api/connections?limit=1")[1], 0)
+        print(json.dumps({"connections": live, "kernel_bytes_per_slot": round(kernel / table["slots"]),
+                          "kernel_bytes_per_connection": round(kernel / CONNECTIONS),
+                          "aggregator_bytes_per_connection": round(private / live)}), flush=True)
+
+
+main(test)
