@@ -13,6 +13,7 @@
 #define PS_BUS_HEADER_MAX (16 << 10) /* bytes of a header map: 96 columns of 32 bytes, host and numbers, four times over */
 #define PS_BUS_TOPIC_MAX 32 /* bytes of a topic name */
 #define PS_BUS_FIELDS_MAX 96 /* columns of a record */
+#define PS_BUS_RECONNECT_MS 20 /* between two tries to reach a publisher that went: what it says meanwhile is lost, and a try costs 20 us */
 #define PS_BUS_LINGER_MS 200 /* how long a closing program waits for what it has sent */
 
 /* Requests. */
@@ -43,6 +44,8 @@
 #define PS_LIST_MAX 10000 /* elements of one answer: 16 MB of JSON */
 #define PS_LIST_LARGE_MAX 4 /* lists of more than one page that are put together at once: 64 MB in the worst case */
 #define PS_ANALYZE_TIMEOUT_MS 15000 /* an analysis looks at everything; a person waits */
+#define PS_COLLECTOR_SILENT_S 3 /* it says once a second that it works; at rest no tick is ever two seconds late */
+#define PS_FORWARD_GRACE_MS 250 /* a request that was begun in time may still be answered: longer than a rule takes to reach the disk */
 #define PS_FORWARD_PENDING_MAX 1024 /* requests to the other parts that wait for their reply: 4 a connection */
 
 /* Rules. */

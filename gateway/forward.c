@@ -203,14 +203,14 @@ int ps_forward_send(struct ps_forward *fw, enum ps_part part, const char *op, co
 	if (fw->n_calls >= PS_FORWARD_PENDING_MAX)
 		return ps_error_set(
 			err, -EBUSY, 503, "busy", "", "Too many requests are waiting for an answer; try again.");
-	r = ps_requester_send(fw->lines[part].requester, op, peer, args, &c->id);
+	r = ps_requester_send(fw->lines[part].requester, op, peer, args, timeout_ms, &c->id);
 	if (r == -EAGAIN)
 		return part_down(err, r, part);
 	if (r < 0)
 		return ps_error_set(
 			err, r, 500, "cannot_forward", "", "The request cannot be passed on: %s.", strerror(-r));
 	c->part = part;
-	c->deadline = ps_clock_boot() + (uint64_t)timeout_ms * 1000000ull;
+	c->deadline = ps_clock_boot() + (uint64_t)(timeout_ms + PS_FORWARD_GRACE_MS) * 1000000ull;
 	c->fn = fn;
 	c->arg = arg;
 	c->next = fw->calls;

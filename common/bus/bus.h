@@ -118,7 +118,7 @@ struct ps_responder;
 struct ps_requester;
 
 /*
- * On the wire a request is [header, args] behind the identity frame, header {v, id, op, peer}; a reply is [header, body] or
+ * On the wire a request is [header, args] behind the identity frame, header {v, id, op, peer, deadline}; a reply is [header, body] or
  * [header, body, payload], header {v, id, status} and with status >= 400 `error` {code, field, message}. The payload, if any, is a batch whose
  * columns body.fields names.
  */
@@ -133,10 +133,14 @@ struct ps_request {
 
 int ps_responder_new(struct ps_bus *bus, const char *endpoint, struct ps_responder **ret_resp, struct ps_error *err);
 void ps_responder_free(struct ps_responder **resp);
-/* 1, 0 or -EBADMSG as ps_subscriber_next. */
+/*
+ * 1, 0 or -EBADMSG as ps_subscriber_next. -ETIMEDOUT = a request past its deadline (wall clock, ns since 1970; a header without one
+ * has all the time) was thrown away and counted: whoever asked has given it up and must not find later that it took effect.
+ */
 int ps_responder_next(struct ps_responder *resp, struct ps_request *ret_req);
 void ps_request_free(struct ps_request *req);
 uint64_t ps_responder_malformed(const struct ps_responder *resp);
+uint64_t ps_responder_late(const struct ps_responder *resp);
 /*
  * status < 400: body (may be NULL) and payload (may be NULL); else err. A requester that has gone is no error. -E2BIG: more than
  * PS_VALUE_BYTES_MAX or PS_BUS_MESSAGE_MAX; the requester gets status 500, "too_large".
@@ -158,9 +162,11 @@ int ps_requester_new(struct ps_bus *bus, const char *endpoint, struct ps_request
 void ps_requester_free(struct ps_requester **rq);
 /*
  * Sends; the reply comes through ps_requester_next under the same id. args may be NULL (empty map). -EAGAIN: nobody is connected (yet) or
- * too many wait; nothing is kept for a part that is down, so a request that was given up does not take effect later.
+ * too many wait; nothing is kept for a part that is down. timeout_ms: the other end throws the request away when it reads it later than
+ * that; 0 = never.
  */
-int ps_requester_send(struct ps_requester *rq, const char *op, const char *peer, const struct ps_value *args, uint64_t *ret_id);
+int ps_requester_send(struct ps_requester *rq, const char *op, const char *peer, const struct ps_value *args, int timeout_ms,
+	uint64_t *ret_id);
 /* 1, 0 or -EBADMSG. */
 int ps_requester_next(struct ps_requester *rq, struct ps_reply *ret_reply);
 void ps_reply_free(struct ps_reply *reply);

@@ -47,18 +47,21 @@ void ps_requester_free(struct ps_requester **rq)
 	*rq = NULL;
 }
 
-static int write_header(struct ps_buf *out, uint64_t id, const char *op, const char *peer)
+static int write_header(struct ps_buf *out, uint64_t id, const char *op, const char *peer, int timeout_ms)
 {
 	_cleanup_(ps_value_free) struct ps_value *header = ps_request_header(id);
 	if (!header || ps_value_set(header, "op", ps_value_string(op)) < 0 ||
 		ps_value_set(header, "peer", ps_value_string(peer ? peer : "")) < 0)
 		return -ENOMEM;
+	if (timeout_ms > 0 &&
+		ps_value_set(header, "deadline", ps_value_uint(ps_clock_wall() + (uint64_t)timeout_ms * 1000000)) < 0)
+		return -ENOMEM;
 	ps_msgpack_write(out, header);
 	return out->error;
 }
 
-int ps_requester_send(
-	struct ps_requester *rq, const char *op, const char *peer, const struct ps_value *args, uint64_t *ret_id)
+int ps_requester_send(struct ps_requester *rq, const char *op, const char *peer, const struct ps_value *args,
+	int timeout_ms, uint64_t *ret_id)
 {
 	_cleanup_(ps_buf_free) struct ps_buf header = {.limit = PS_BUS_HEADER_MAX};
 	_cleanup_(ps_buf_free) struct ps_buf body = {.limit = PS_VALUE_BYTES_MAX};
@@ -69,7 +72,7 @@ int ps_requester_send(
 		if (!none)
 			return -ENOMEM;
 	}
-	int r = write_header(&header, rq->last_id + 1, op, peer);
+	int r = write_header(&header, rq->last_id + 1, op, peer, timeout_ms);
 	if (r < 0)
 		return r;
 	ps_msgpack_write(&body, args);
@@ -153,13 +156,19 @@ void ps_reply_free(struct ps_reply *reply)
 	*reply = (struct ps_reply){0};
 }
 
+/* Whole milliseconds until the deadline (boot time), rounded up; 0 = it is over. */
+static int left_ms(uint64_t deadline)
+{
+	uint64_t now = ps_clock_boot();
+	return deadline > now ? (int)((deadline - now + 999999) / 1000000) : 0;
+}
+
 /* Waits for events until the deadline (boot time). 1, 0 = time is over, -errno. */
 static int wait_until(struct ps_requester *rq, short events, uint64_t deadline)
 {
 	for (;;) {
-		uint64_t now = ps_clock_boot();
-		uint64_t left = deadline > now ? deadline - now : 0;
-		int r = ps_socket_wait(&rq->socket, events, (long)((left + 999999) / 1000000));
+		int left = left_ms(deadline);
+		int r = ps_socket_wait(&rq->socket, events, left);
 		if (r > 0 || (r < 0 && r != -EINTR))
 			return r;
 		if (left == 0)
@@ -185,7 +194,7 @@ int ps_requester_call(struct ps_requester *rq, const char *op, const char *peer,
 		if (r == 0)
 			return no_answer(err, op, timeout_ms);
 		if (r > 0)
-			r = ps_requester_send(rq, op, peer, args, &id);
+			r = ps_requester_send(rq, op, peer, args, PS_MAX(left_ms(deadline), 1), &id);
 	} while (r == -EAGAIN);
 	if (r < 0)
 		return ps_error_set(err, r, 503, "bus", "", "Cannot send %s: %s", op, strerror(-r));

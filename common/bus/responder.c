@@ -4,7 +4,9 @@
 #include <string.h>
 
 #include "common/base/cleanup.h"
+#include "common/base/clock.h"
 #include "common/bus/bus.h"
+#include "common/bus/header.h"
 #include "common/bus/request.h"
 #include "common/bus/socket.h"
 #include "common/codec/msgpack.h"
@@ -12,6 +14,7 @@
 struct ps_responder {
 	struct ps_socket socket;
 	uint64_t malformed;
+	uint64_t late;
 };
 
 int ps_responder_new(struct ps_bus *bus, const char *endpoint, struct ps_responder **ret_resp, struct ps_error *err)
@@ -50,6 +53,17 @@ static int read_word(const struct ps_value *header, const char *key, char *to, s
 	return 0;
 }
 
+/* -ETIMEDOUT: it is over. A request without one has all the time. */
+static int check_deadline(const struct ps_value *header)
+{
+	uint64_t deadline;
+	if (!ps_value_get(header, "deadline"))
+		return 0;
+	if (!ps_header_number(header, "deadline", UINT64_MAX, &deadline))
+		return -EBADMSG;
+	return deadline < ps_clock_wall() ? -ETIMEDOUT : 0;
+}
+
 static int read_request(struct ps_frames *frames, struct ps_request *req)
 {
 	_cleanup_(ps_value_free) struct ps_value *header = NULL;
@@ -70,6 +84,8 @@ static int read_request(struct ps_frames *frames, struct ps_request *req)
 	if (r == 0 && !req->op[0])
 		r = -EBADMSG;
 	if (r == 0)
+		r = check_deadline(header);
+	if (r == 0)
 		r = ps_request_read_map(frames, 2, PS_VALUE_BYTES_MAX, false, &req->args);
 	return r;
 }
@@ -86,6 +102,7 @@ int ps_responder_next(struct ps_responder *resp, struct ps_request *ret_req)
 	if (r < 0) {
 		ps_request_free(&req);
 		resp->malformed += r == -EBADMSG;
+		resp->late += r == -ETIMEDOUT;
 		return r;
 	}
 	*ret_req = req;
@@ -101,6 +118,11 @@ void ps_request_free(struct ps_request *req)
 uint64_t ps_responder_malformed(const struct ps_responder *resp)
 {
 	return resp->malformed;
+}
+
+uint64_t ps_responder_late(const struct ps_responder *resp)
+{
+	return resp->late;
 }
 
 static int add_error(struct ps_value *header, const struct ps_error *err)

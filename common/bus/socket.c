@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "common/base/cleanup.h"
+#include "common/limits.h"
 
 #define IPC_SCHEME "ipc://"
 #define IPC_UMASK 0117 /* socket files are born 0660: the group taps, others do not */
@@ -70,9 +71,10 @@ int ps_socket_open(
 	if (!s.handle)
 		return fail(err, errno, "open", "a socket");
 
-	const int on = 1;
+	const int on = 1, again = PS_BUS_RECONNECT_MS;
 	if (zmq_setsockopt(s.handle, ZMQ_SNDHWM, &o->hwm, sizeof(o->hwm)) != 0 ||
 		zmq_setsockopt(s.handle, ZMQ_RCVHWM, &o->hwm, sizeof(o->hwm)) != 0 ||
+		zmq_setsockopt(s.handle, ZMQ_RECONNECT_IVL, &again, sizeof(again)) != 0 ||
 		zmq_setsockopt(s.handle, ZMQ_LINGER, &o->linger_ms, sizeof(o->linger_ms)) != 0 ||
 		zmq_setsockopt(s.handle, ZMQ_MAXMSGSIZE, &o->frame_max, sizeof(o->frame_max)) != 0 ||
 		zmq_setsockopt(s.handle, ZMQ_IPV6, &on, sizeof(on)) != 0 ||

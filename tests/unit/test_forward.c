@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "common/base/cleanup.h"
@@ -186,6 +187,22 @@ static void out_of_order_and_late(void **state)
 	assert_int_equal(second.echo, 2);
 }
 
+/* Answered with 503 is answered: a part that comes to it later leaves it alone. */
+static void what_was_given_up_takes_no_effect(void **state)
+{
+	struct fixture *f = *state;
+	struct outcome o;
+
+	f->hold = true;
+	assert_int_equal(send_number(f, "rules.create", 1, 20, &o, NULL), 0);
+	(void)usleep(60000); /* the part sleeps */
+	let_run(f, 2 * PS_NSEC);
+	assert_int_equal(o.calls, 1);
+	assert_int_equal(o.status, 503);
+	assert_int_equal(f->n_held, 0);
+	assert_int_equal(ps_responder_late(f->control), 1);
+}
+
 static void the_end_answers_all(void **state)
 {
 	struct fixture *f = *state;
@@ -206,6 +223,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(replies_and_refusals, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_part_that_is_not_there, setup, teardown),
 		cmocka_unit_test_setup_teardown(out_of_order_and_late, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_was_given_up_takes_no_effect, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_end_answers_all, setup, teardown),
 	};
 

@@ -418,7 +418,7 @@ static int ask(void *arg)
 {
 	(void)arg;
 	for (int i = 0; i < 50; i++)
-		w.calls[2] += ps_requester_send(w.rq, "status", "local", NULL, NULL) == 0;
+		w.calls[2] += ps_requester_send(w.rq, "status", "local", NULL, 0, NULL) == 0;
 	return 0;
 }
 

@@ -59,7 +59,7 @@ static uint64_t ask(struct ps_requester *rq, const char *op, const char *peer, c
 	uint64_t id = 0;
 	int r = -EAGAIN;
 	for (int i = 0; r == -EAGAIN && i < PATIENCE_MS; i++) {
-		r = ps_requester_send(rq, op, peer, args, &id);
+		r = ps_requester_send(rq, op, peer, args, 0, &id);
 		if (r == -EAGAIN)
 			(void)usleep(1000);
 	}
@@ -270,7 +270,7 @@ static void what_was_given_up_takes_no_effect_later(void **state)
 	uint64_t id = 4711;
 	assert_int_equal(ps_requester_call(rq, "rules.create", "local", NULL, 50, &reply, &e), -ETIMEDOUT);
 	assert_int_equal(e.status, 503);
-	assert_int_equal(ps_requester_send(rq, "rules.create", "local", NULL, &id), -EAGAIN);
+	assert_int_equal(ps_requester_send(rq, "rules.create", "local", NULL, 0, &id), -EAGAIN);
 	assert_int_equal(id, 4711);
 
 	_cleanup_(ps_responder_free) struct ps_responder *resp = responder(at);
@@ -294,7 +294,7 @@ static void a_part_that_reads_nothing_is_told_soon(void **state)
 
 	uint64_t sent = 1;
 	int r;
-	while ((r = ps_requester_send(rq, "more", NULL, args, NULL)) == 0 && sent < 100000)
+	while ((r = ps_requester_send(rq, "more", NULL, args, 0, NULL)) == 0 && sent < 100000)
 		sent++;
 	assert_int_equal(r, -EAGAIN);
 	assert_true(sent >= PS_REQUEST_WAITING_MAX);
@@ -374,6 +374,52 @@ static struct bytes packed(struct ps_buf *b, const char *const *pairs)
 	return (struct bytes){b->data, b->len};
 }
 
+/* The requester has given it up by then, so it must not take effect. */
+static void a_request_past_its_deadline_is_dropped_and_counted(void **state)
+{
+	(void)state;
+	const char *at = tempdir_path("ipc://", "late.sock");
+	_cleanup_(ps_responder_free) struct ps_responder *resp = responder(at);
+	void *context = zmq_ctx_new(), *raw = raw_socket(context, ZMQ_DEALER);
+	assert_int_equal(zmq_connect(raw, at), 0);
+	_cleanup_(ps_buf_free) struct ps_buf b = PS_BUF_INIT;
+	struct ps_request req = {0};
+
+	static const char *const late[] = {
+		"v", "#1", "id", "#1", "op", "rules.create", "deadline", "#1000000000", NULL};
+	const struct bytes past[] = {packed(&b, late), {"\x80", 1}};
+	send_raw(raw, past, 2);
+	assert_int_equal(WAIT(ps_responder_next, resp, &req), -ETIMEDOUT);
+	assert_null(req.args);
+	assert_int_equal(ps_responder_late(resp), 1);
+	assert_int_equal(ps_responder_malformed(resp), 0);
+
+	char when[24];
+	(void)snprintf(when, sizeof(when), "#%lld", (long long)(ps_clock_wall() + 60 * PS_NSEC));
+	const char *const early[] = {"v", "#1", "id", "#2", "op", "status", "deadline", when, NULL};
+	const struct bytes future[] = {packed(&b, early), {"\x80", 1}};
+	send_raw(raw, future, 2);
+	assert_int_equal(WAIT(ps_responder_next, resp, &req), 1);
+	assert_int_equal(req.id, 2);
+	ps_request_free(&req);
+	assert_int_equal(ps_responder_late(resp), 1);
+
+	/* What a requester of ours writes: read while there is time, and dropped after it. */
+	_cleanup_(ps_requester_free) struct ps_requester *rq = requester(at);
+	(void)ask(rq, "first", NULL, NULL);
+	assert_int_equal(WAIT(ps_responder_next, resp, &req), 1);
+	ps_request_free(&req);
+	assert_int_equal(ps_requester_send(rq, "rules.create", NULL, NULL, 20, NULL), 0);
+	(void)usleep(60000);
+	assert_int_equal(WAIT(ps_responder_next, resp, &req), -ETIMEDOUT);
+	assert_int_equal(ps_requester_send(rq, "rules.create", NULL, NULL, PATIENCE_MS, NULL), 0);
+	assert_int_equal(WAIT(ps_responder_next, resp, &req), 1);
+	ps_request_free(&req);
+	assert_int_equal(ps_responder_late(resp), 2);
+	(void)zmq_close(raw);
+	(void)zmq_ctx_term(context);
+}
+
 static void wrong_requests_are_refused_and_counted(void **state)
 {
 	(void)state;
@@ -395,6 +441,8 @@ static void wrong_requests_are_refused_and_counted(void **state)
 		{"v", "#1", "id", "#1", "op", "#5", NULL},
 		{"v", "#1", "id", "#1", "op", "123456789012345678901234567890123456789012345678", NULL},
 		{"v", "#1", "id", "#1", "op", "x", "peer", "#5", NULL},
+		{"v", "#1", "id", "#1", "op", "x", "deadline", "soon", NULL},
+		{"v", "#1", "id", "#1", "op", "x", "deadline", "#-1", NULL},
 		{"v", "#1", "id", "#1", "op", "x", "peer",
 			"1234567890123456789012345678901234567890123456789012345678901234", NULL},
 	};
@@ -506,6 +554,7 @@ int main(void)
 		cmocka_unit_test(what_was_given_up_takes_no_effect_later),
 		cmocka_unit_test(a_part_that_reads_nothing_is_told_soon),
 		cmocka_unit_test(a_requester_that_has_gone_is_no_error),
+		cmocka_unit_test(a_request_past_its_deadline_is_dropped_and_counted),
 		cmocka_unit_test(wrong_requests_are_refused_and_counted),
 		cmocka_unit_test(wrong_replies_are_refused),
 	};

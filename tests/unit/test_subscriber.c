@@ -8,8 +8,11 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 #include <zmq.h>
 
@@ -373,6 +376,32 @@ static void a_frame_beyond_all_bounds_is_never_read(void **state)
 
 #define bus_test(f) cmocka_unit_test_setup_teardown(f, connect_both, disconnect_both)
 
+/* What a publisher says before its subscribers are back is lost on them: they must be back soon. */
+static void a_publisher_that_went_is_looked_for_often(void **state)
+{
+	(void)state;
+	_cleanup_(ps_subscriber_free) struct ps_subscriber *lonely = NULL;
+	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_un sa = {.sun_family = AF_UNIX};
+	uint64_t end;
+	unsigned knocks = 0;
+
+	(void)snprintf(sa.sun_path, sizeof(sa.sun_path), "%s", tempdir_path("", "closed.sock"));
+	assert_int_equal(bind(fd, (const struct sockaddr *)&sa, sizeof(sa)), 0);
+	assert_int_equal(listen(fd, 8), 0);
+	assert_int_equal(ps_subscriber_new(bus, tempdir_path("ipc://", "closed.sock"), ALL, &lonely, NULL), 0);
+	end = ps_clock_boot() + PS_NSEC;
+	while (ps_clock_boot() < end) {
+		struct pollfd p = {.fd = fd, .events = POLLIN};
+		int peer = poll(&p, 1, 100) > 0 ? accept(fd, NULL, NULL) : -1;
+
+		if (peer >= 0)
+			(void)close(peer);
+		knocks += peer >= 0;
+	}
+	assert_in_range(knocks, 14, 60); /* at libzmq's own pace it would be ten at most */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -383,6 +412,7 @@ int main(void)
 		bus_test(wrong_columns),
 		bus_test(header_bombs),
 		bus_test(payload_bombs),
+		bus_test(a_publisher_that_went_is_looked_for_often),
 		bus_test(a_frame_beyond_all_bounds_is_never_read),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
