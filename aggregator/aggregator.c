@@ -68,6 +68,40 @@ static struct ps_record_env env_of(struct ps_aggregator *a, const struct ps_agg_
 	};
 }
 
+/* --- what the collector notes ---------------------------------------------------------------------- */
+
+static int by_ifindex(const void *x, const void *y)
+{
+	const struct ps_kernel_iface *a = x, *b = y;
+
+	return (a->ifindex > b->ifindex) - (a->ifindex < b->ifindex);
+}
+
+static size_t read_ifaces(struct ps_aggregator *a, struct ps_kernel_iface ret_ifaces[static PS_IFACES_MAX])
+{
+	size_t n = a->config.kernel.ops->ifaces(a->config.kernel.impl, ret_ifaces);
+
+	qsort(ret_ifaces, n, sizeof(*ret_ifaces), by_ifindex);
+	return n;
+}
+
+const char *ps_aggregator_trouble(struct ps_aggregator *a)
+{
+	struct ps_kernel_iface ifaces[PS_IFACES_MAX];
+	size_t n;
+
+	if (a->kernel_reason[0])
+		return a->kernel_reason;
+	n = read_ifaces(a, ifaces);
+	for (size_t i = 0; i < n; i++) {
+		if (ifaces[i].v.flags & PS_IFACE_XDP)
+			return NULL;
+	}
+	return "the programs are on no interface: nothing is counted, no rule is enforced; see what the collector "
+	       "logs, "
+	       "or start everything with: packetscope up";
+}
+
 /* --- the kernel's maps come and go ---------------------------------------------------------------- */
 
 static void detach(struct ps_aggregator *a, const struct ps_agg_time *now)
@@ -317,13 +351,18 @@ static struct ps_value *report(struct ps_aggregator *a, const struct ps_agg_time
 		.max_connections = a->view.meta.max_connections,
 		.generation = ps_rule_store_generation(a->rules),
 		.feed_malformed = a->feed_malformed,
+		.requests_malformed = a->requests_malformed,
+		.requests_late = a->requests_late,
 		.uptime = now->boot - a->started,
 		.created = a->view.meta.created,
 		.now = ps_agg_wall(now),
 	};
+	struct ps_kernel_iface ifaces[PS_IFACES_MAX];
 	const struct ps_rule *rules;
 	size_t n;
 
+	in.ifaces = ifaces;
+	in.n_ifaces = read_ifaces(a, ifaces);
 	ps_conn_table_totals(a->conns, &in.conns);
 	rules = ps_rule_store_rules(a->rules, &n);
 	in.rules = (uint32_t)n;

@@ -70,8 +70,11 @@ struct ps_aggregator {
 	struct ps_icmp_table *icmp;
 	struct ps_feed feed;
 	struct ps_rule_store *rules;
-	uint64_t feed_malformed; /* messages that broke the format; the owner counts */
-	uint64_t snapshot_at;    /* when the last one was published */
+	/* Thrown away before they came here; the owner counts. */
+	uint64_t feed_malformed;     /* messages that broke the format */
+	uint64_t requests_malformed; /* and requests */
+	uint64_t requests_late;      /* requests past their deadline */
+	uint64_t snapshot_at;        /* when the last one was published */
 };
 
 /* Loads the rules; opens nothing of the kernel yet. -ENOMEM. */
@@ -92,6 +95,12 @@ void ps_aggregator_tick(struct ps_aggregator *a, const struct ps_agg_time *now);
 void ps_aggregator_refresh(struct ps_aggregator *a, const struct ps_agg_time *now);
 /* The same for ICMP; costs nothing while no message came. */
 void ps_aggregator_refresh_icmp(struct ps_aggregator *a, const struct ps_agg_time *now);
+
+/*
+ * Why nothing is counted or enforced, or not by the rules that are listed: no maps, programs on no interface, rules
+ * that don't fit. NULL: all is as it should be.
+ */
+const char *ps_aggregator_trouble(struct ps_aggregator *a);
 
 /* The body of `stats`, counters read now. NULL: no kernel part (err: 503) or no memory. */
 struct ps_value *ps_aggregator_stats(struct ps_aggregator *a, const struct ps_agg_time *now, struct ps_error *err);

@@ -201,9 +201,27 @@ static int snapshot(struct ps_call *c)
 
 /* --- status and statistics ---------------------------------------------------------------------------- */
 
+/* As the collector last said: null when it ended in order, or never was. */
+static struct ps_value *collector(const struct ps_call *c)
+{
+	const struct ps_ledger *l = c->a->attached ? c->a->view.ledger : NULL;
+	uint64_t alive = l ? __atomic_load_n(&l->alive, __ATOMIC_ACQUIRE) : 0;
+	uint64_t now = c->now->boot;
+	struct ps_value *v;
+
+	if (!alive)
+		return ps_value_null();
+	v = ps_value_map();
+	if (ps_value_set(v, "pid", ps_value_uint(__atomic_load_n(&l->pid, __ATOMIC_RELAXED))) < 0 ||
+		ps_value_set(v, "age", ps_value_real(now > alive ? (double)(now - alive) / (double)PS_NSEC : 0)) < 0)
+		ps_value_free(&v);
+	return v;
+}
+
 static int status(struct ps_call *c)
 {
-	const struct ps_aggregator *a = c->a;
+	struct ps_aggregator *a = c->a;
+	const char *trouble = ps_aggregator_trouble(a);
 	struct ps_value *body = c->answer->body = ps_value_map();
 	struct ps_conn_totals totals;
 
@@ -213,7 +231,8 @@ static int status(struct ps_call *c)
 		ps_value_set(body, "pid", ps_value_int(getpid())) < 0 ||
 		ps_value_set(body, "uptime", ps_value_real((double)(c->now->boot - a->started) / (double)PS_NSEC)) <
 			0 ||
-		ps_value_set(body, "kernel", ps_value_string(a->kernel_reason[0] ? a->kernel_reason : "ok")) < 0 ||
+		ps_value_set(body, "kernel", ps_value_string(trouble ? trouble : "ok")) < 0 ||
+		ps_value_set(body, "collector", collector(c)) < 0 ||
 		ps_value_set(body, "abi", ps_value_uint(PS_ABI_VERSION)) < 0 ||
 		ps_value_set(body, "generation", ps_value_uint(ps_rule_store_generation(a->rules))) < 0 ||
 		ps_value_set(body, "connections", ps_value_uint(totals.live)) < 0 ||

@@ -31,6 +31,11 @@ struct ps_kernel_view {
 
 typedef void (*ps_kernel_icmp_fn)(void *arg, const struct ps_icmp_key *key, const struct ps_icmp_val *val);
 
+struct ps_kernel_iface {
+	uint32_t ifindex;
+	struct ps_iface v; /* its name is terminated */
+};
+
 struct ps_kernel_ops {
 	/* Maps all tables. -ENOENT: the collector has not made them yet; other errors fill err. */
 	int (*open)(void *impl, struct ps_kernel_view *ret_view, struct ps_error *err);
@@ -43,6 +48,8 @@ struct ps_kernel_ops {
 	/* Name of a watched interface. The collector wrote it down: this program may live in another network namespace.
 	 * -ENOENT. */
 	int (*iface)(void *impl, uint32_t ifindex, char ret_name[static PS_NAME_SIZE]);
+	/* The rows of ps_ifaces, PS_IFACES_MAX at most, in any order. Returns how many. */
+	size_t (*ifaces)(void *impl, struct ps_kernel_iface ret_ifaces[static PS_IFACES_MAX]);
 	/* Calls fn for each entry of ps_icmp; one that comes or goes meanwhile may be missing. */
 	int (*icmp)(void *impl, ps_kernel_icmp_fn fn, void *arg);
 };

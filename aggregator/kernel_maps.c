@@ -284,6 +284,25 @@ static int maps_iface(void *impl, uint32_t ifindex, char ret_name[static PS_NAME
 	return 0;
 }
 
+static size_t maps_ifaces(void *impl, struct ps_kernel_iface ret_ifaces[static PS_IFACES_MAX])
+{
+	struct ps_kernel_maps *maps = impl;
+	__u32 key, *before = NULL;
+	size_t n = 0;
+
+	/* Bounded: a row that goes while we look makes the kernel begin anew. */
+	for (unsigned step = 0; step < PS_IFACES_MAX && bpf_map_get_next_key(maps->ifaces_fd, before, &key) == 0;
+		step++) {
+		before = &key;
+		if (bpf_map_lookup_elem(maps->ifaces_fd, &key, &ret_ifaces[n].v) < 0)
+			continue;
+		ret_ifaces[n].ifindex = key;
+		ret_ifaces[n].v.name[sizeof(ret_ifaces[n].v.name) - 1] = '\0';
+		n++;
+	}
+	return n;
+}
+
 static int maps_icmp(void *impl, ps_kernel_icmp_fn fn, void *arg)
 {
 	struct ps_kernel_maps *maps = impl;
@@ -319,6 +338,7 @@ static const struct ps_kernel_ops maps_ops = {
 	.created = maps_created,
 	.stats = maps_stats,
 	.iface = maps_iface,
+	.ifaces = maps_ifaces,
 	.icmp = maps_icmp,
 };
 

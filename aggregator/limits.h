@@ -42,6 +42,9 @@
 #define PS_SNAPSHOT_RECORDS 1000u
 #define PS_SNAPSHOT_NS 5000000000ull
 
+/* What is wrong is logged when it has lasted this long: a start of all parts takes a second or two. */
+#define PS_NOTICE_NS 3000000000ull
+
 /* Warnings kept for `status`: more of them say nothing new. */
 #define PS_WARNINGS_MAX 8
 

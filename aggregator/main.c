@@ -12,6 +12,7 @@
 #include "aggregator/control.h"
 #include "aggregator/kernel_maps.h"
 #include "aggregator/limits.h"
+#include "aggregator/notice.h"
 #include "aggregator/rule_set.h"
 #include "common/base/buf.h"
 #include "common/base/cleanup.h"
@@ -54,9 +55,9 @@ struct program {
 	struct ps_subscriber *feed;
 	struct ps_responder *control;
 	struct ps_loop *loop;
-	bool attached;    /* as last logged */
-	char reason[256]; /* as last logged */
-	size_t warnings;  /* of the rule store, logged so far */
+	bool attached; /* as last logged */
+	struct ps_notice trouble;
+	size_t warnings; /* of the rule store, logged so far */
 };
 
 static struct ps_agg_time time_now(void)
@@ -82,7 +83,7 @@ static void publish_map(void *arg, enum ps_topic topic, const struct ps_value *v
 
 /* --- events of the loop ----------------------------------------------------------------------------- */
 
-static void log_changes(struct program *p)
+static void log_changes(struct program *p, uint64_t now)
 {
 	const struct ps_value *warnings = ps_rule_store_warnings(p->agg->rules);
 	size_t n = ps_value_count(warnings);
@@ -95,13 +96,10 @@ static void log_changes(struct program *p)
 		else
 			ps_log(PS_LOG_WARN, "kernel maps are gone", NULL);
 	}
-	if (strcmp(p->reason, p->agg->kernel_reason) != 0) {
-		memcpy(p->reason, p->agg->kernel_reason, sizeof(p->reason));
-		if (p->reason[0])
-			ps_log(p->attached ? PS_LOG_ERROR : PS_LOG_WARN,
-				p->attached ? "the kernel part is not as it should be" : "waiting for the kernel part",
-				"reason=\"%s\"", p->reason);
-	}
+	if (ps_notice_due(&p->trouble, ps_aggregator_trouble(p->agg), now))
+		ps_log(p->attached ? PS_LOG_ERROR : PS_LOG_WARN,
+			p->attached ? "the kernel part is not as it should be" : "waiting for the kernel part",
+			"reason=\"%s\"", p->trouble.text);
 	/* The list keeps the last few: when it is shorter than what was logged, it was cut. */
 	for (size_t i = PS_MIN(p->warnings, n); i < n; i++)
 		ps_log(PS_LOG_WARN, "rules", "reason=\"%s\"", ps_value_as_string(ps_value_at(warnings, i), ""));
@@ -114,9 +112,11 @@ static int on_tick(void *arg)
 	const struct ps_agg_time now = time_now();
 
 	p->agg->feed_malformed = ps_subscriber_malformed(p->feed);
+	p->agg->requests_malformed = ps_responder_malformed(p->control);
+	p->agg->requests_late = ps_responder_late(p->control);
 	ps_aggregator_tick(p->agg, &now);
 	(void)ps_publisher_flush(p->state, now.boot, true);
-	log_changes(p);
+	log_changes(p, now.boot);
 	return 0;
 }
 

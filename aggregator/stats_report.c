@@ -188,9 +188,40 @@ static struct ps_value *ledger(const struct ps_stats_input *in)
 	}
 	put_u64(&f, "broken_events", l->received[0]);
 	put_u64(&f, "broken_messages", in->feed_malformed);
+	put_u64(&f, "broken_requests", in->requests_malformed);
+	put_u64(&f, "late_requests", in->requests_late);
 	put_u64(&f, "resyncs", l->resyncs);
 	put_u64(&f, "expired", l->expired);
 	return finish(&f);
+}
+
+static const char *mode_name(uint32_t flags)
+{
+	return flags & PS_IFACE_XDP_NATIVE ? "native" : flags & PS_IFACE_XDP_GENERIC ? "generic" : "none";
+}
+
+static const char *egress_name(uint32_t flags)
+{
+	return flags & PS_IFACE_TCX ? "tcx" : flags & PS_IFACE_CLSACT ? "clsact" : "none";
+}
+
+static struct ps_value *interfaces(const struct ps_stats_input *in)
+{
+	_cleanup_(ps_value_free) struct ps_value *list = ps_value_list();
+
+	for (size_t i = 0; i < in->n_ifaces; i++) {
+		const struct ps_kernel_iface *k = &in->ifaces[i];
+		struct filling f = begin();
+
+		put(&f, "name", ps_value_string(k->v.name));
+		put_u64(&f, "ifindex", k->ifindex);
+		put(&f, "mode", ps_value_string(mode_name(k->v.flags)));
+		put(&f, "egress", ps_value_string(egress_name(k->v.flags)));
+		put(&f, "attached", ps_value_bool(k->v.flags & PS_IFACE_XDP));
+		if (!list || ps_value_append(list, finish(&f)) < 0)
+			return NULL;
+	}
+	return PS_TAKE(list);
 }
 
 static struct ps_value *rules(const struct ps_stats_input *in)
@@ -213,6 +244,7 @@ struct ps_value *ps_stats_report(const struct ps_stats_input *in)
 	put(&f, "rates", rates(in->before, in->after));
 	put(&f, "table", table(in));
 	put(&f, "ledger", ledger(in));
+	put(&f, "interfaces", interfaces(in));
 	put(&f, "rules", rules(in));
 	put(&f, "uptime", ps_value_real((double)in->uptime / (double)PS_NSEC));
 	put(&f, "since", ps_value_string(ps_rfc3339(in->created, time)));

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "aggregator/conn_table.h"
+#include "aggregator/kernel.h"
 #include "aggregator/sweep.h"
 #include "bpf/abi.h"
 #include "common/model/value.h"
@@ -26,16 +27,20 @@ struct ps_stats_input {
 	uint64_t icmp_entries;
 	uint32_t slots, max_connections;
 	uint32_t generation, rules, rules_enabled;
+	const struct ps_kernel_iface *ifaces;
+	size_t n_ifaces;
 	uint64_t feed_malformed; /* messages that broke the format */
-	uint64_t uptime;         /* of the aggregator, ns */
-	uint64_t created;        /* when the counters began, wall clock ns */
-	uint64_t now;            /* wall clock, ns */
+	uint64_t requests_malformed;
+	uint64_t requests_late; /* past their deadline */
+	uint64_t uptime;        /* of the aggregator, ns */
+	uint64_t created;       /* when the counters began, wall clock ns */
+	uint64_t now;           /* wall clock, ns */
 };
 
 /*
  * The names that clients of the prototype read at top level (TotalPackets … ICMPCodeCounts), then `counters` (every row
- * of bpf/stats.def), `rates` (per second), `table`, `ledger` by event type, `rules`, `uptime` (seconds), `since`,
- * `time`. docs/aggregator.md lists them. NULL on no memory.
+ * of bpf/stats.def), `rates` (per second), `table`, `ledger` by event type, `interfaces`, `rules`, `uptime` (seconds),
+ * `since`, `time`. docs/aggregator.md lists them. NULL on no memory.
  */
 struct ps_value *ps_stats_report(const struct ps_stats_input *in);
 

@@ -400,7 +400,10 @@ struct ps_ledger {
 	__u64 missed[8];  /* records known missing by sequence number */
 	__u64 resyncs;    /* times the tables were read again from the kernel */
 	__u64 expired;    /* connections ended by time */
-	__u64 pad[22];
+	/* collector */
+	__u64 alive; /* boot time at which it last said that it works, once a second; 0 = it ended in order */
+	__u64 pid;   /* as it sees itself */
+	__u64 pad[20];
 };
 
 /* Map "ps_ifaces": hash, ifindex -> this. */
@@ -412,6 +415,13 @@ struct ps_iface {
 
 #define PS_IFACE_INGRESS_ONLY 1u
 #define PS_IFACE_L3 2u /* frames begin with the IP header: tunnels, PPP */
+/* For the aggregator: the hooks that our programs sit on now. No XDP: nothing is counted or filtered there. */
+#define PS_IFACE_XDP_NATIVE 0x100u
+#define PS_IFACE_XDP_GENERIC 0x200u
+#define PS_IFACE_TCX 0x400u
+#define PS_IFACE_CLSACT 0x800u
+#define PS_IFACE_XDP (PS_IFACE_XDP_NATIVE | PS_IFACE_XDP_GENERIC)
+#define PS_IFACE_HOOKS (PS_IFACE_XDP | PS_IFACE_TCX | PS_IFACE_CLSACT)
 
 /* Rodata of the programs ("ps_const"), set before load. */
 struct ps_const {

@@ -30,7 +30,7 @@ struct collector {
 	struct ps_runtime_link *runtime;
 	struct ps_loop *loop;
 	struct ps_bus *bus;
-	void *ledger;
+	struct ps_ledger *ledger;
 	struct ps_publish *publish;
 	struct ps_pump *pump;
 	struct ps_record_env env;
@@ -45,7 +45,7 @@ static void stop(struct collector *c)
 	ps_loop_free(&c->loop);
 	ps_runtime_close(&c->runtime);
 	ps_watch_free(&c->watch);
-	ps_maps_unmap(&c->ledger, sizeof(struct ps_ledger));
+	ps_maps_unmap((void **)&c->ledger, sizeof(struct ps_ledger));
 	ps_maps_free(&c->maps);
 	ps_closep(&c->xdp_prog);
 	ps_closep(&c->tc_prog);
@@ -72,12 +72,20 @@ static void refresh_clocks(struct collector *c)
 	c->env.wall_offset = ps_clock_wall_offset();
 }
 
+/* The aggregator tells from this whether we work: a process that is stopped still holds its sockets open. */
+static void tell_alive(struct collector *c, uint64_t now)
+{
+	__atomic_store_n(&c->ledger->pid, now ? (uint64_t)getpid() : 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&c->ledger->alive, now, __ATOMIC_RELEASE);
+}
+
 static int on_tick(void *arg)
 {
 	struct collector *c = arg;
 	uint64_t lost[PS_EV_TYPES];
 
 	refresh_clocks(c);
+	tell_alive(c, ps_clock_boot());
 	if (ps_runtime_lost(c->maps, lost) == 0)
 		ps_publish_set_lost(c->publish, lost);
 	(void)ps_publish_flush(c->publish, ps_clock_boot(), false);
@@ -171,13 +179,15 @@ static int own_socket(const struct collector *c, const char *endpoint, struct ps
 static int open_bus(struct collector *c, struct ps_error *err)
 {
 	struct ps_endpoints where;
+	void *ledger = NULL;
 	int r = ps_endpoints_default(c->settings->run_dir, &where);
 
 	if (r < 0)
 		return ps_error_set(err, r, 400, "bad_option", "run-dir", "The run directory's name is too long.");
 	r = ps_bus_new(&c->bus);
 	if (r == 0)
-		r = ps_maps_mmap(c->maps, "ps_ledger", sizeof(struct ps_ledger), &c->ledger, err);
+		r = ps_maps_mmap(c->maps, "ps_ledger", sizeof(struct ps_ledger), &ledger, err);
+	c->ledger = ledger;
 	if (r == 0)
 		r = ps_publish_new(c->bus, &where, c->ledger, &c->publish, err);
 	if (r == 0)
@@ -298,12 +308,14 @@ enum ps_exit ps_collector_run(const struct ps_settings *settings)
 		ps_log(PS_LOG_INFO, "removed the maps of another version", "pins=%s/maps", c.pins.root);
 	/* libbpf has left; what it needed goes back to the system. */
 	(void)malloc_trim(0);
+	tell_alive(&c, ps_clock_boot());
 	attached = ps_watch_attached(c.watch, &wanted);
 	ps_log(PS_LOG_INFO, "ready", "attached=%u wanted=%u pid=%d", attached, wanted, (int)getpid());
 	r = ps_loop_run(c.loop);
 	if (!settings->keep_on_exit)
 		detach_at_end(&c);
 	ps_pump_finish(c.pump);
+	tell_alive(&c, 0);
 	if (r < 0)
 		return fail("event loop failed", r, &err);
 	ps_log(PS_LOG_INFO, "stopped", "programs=%s", settings->keep_on_exit ? "attached" : "detached");

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "collector/maps.h"
 #include "collector/tc.h"
 #include "collector/xdp.h"
 #include "common/base/cleanup.h"
@@ -48,6 +49,8 @@ int ps_detach_all(const struct ps_pins *pins, bool purge, ps_detach_fn fn, void 
 
 	if (r < 0)
 		note(&m, r, "links below ", pins->links);
+	if (m.failed == 0)
+		ps_maps_note_detached(pins);
 	if (purge) {
 		(void)ps_pins_clear_other_abi(pins);
 		note(&m, ps_pins_clear(pins->maps), "maps below ", pins->maps);

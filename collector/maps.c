@@ -382,3 +382,19 @@ void ps_maps_unmap(void **memory, size_t size)
 		(void)munmap(*memory, whole_pages(size));
 	*memory = NULL;
 }
+
+void ps_maps_note_detached(const struct ps_pins *pins)
+{
+	char path[PS_PIN_NAME];
+	_cleanup_close_ int fd = bpf_obj_get(ps_pins_map(pins, "ps_ifaces", path));
+	uint32_t key, *before = NULL;
+	struct ps_iface v;
+
+	for (unsigned n = 0; fd >= 0 && n < PS_IFACES_MAX && bpf_map_get_next_key(fd, before, &key) == 0; n++) {
+		before = &key;
+		if (bpf_map_lookup_elem(fd, &key, &v) < 0)
+			continue;
+		v.flags &= ~PS_IFACE_HOOKS;
+		(void)bpf_map_update_elem(fd, &key, &v, BPF_EXIST);
+	}
+}

@@ -47,6 +47,9 @@ const int *ps_maps_rings(const struct ps_maps *maps, size_t *ret_n);
 int ps_maps_mmap(const struct ps_maps *maps, const char *name, size_t size, void **ret_memory, struct ps_error *err);
 void ps_maps_unmap(void **memory, size_t size);
 
+/* Notes in the pinned ps_ifaces that no program of ours is on any interface now. No pin: nothing to note. */
+void ps_maps_note_detached(const struct ps_pins *pins);
+
 /* Sizes for a number of connections; pure. */
 uint32_t ps_maps_buckets(uint32_t max_connections);
 /* Bytes of each of n rings: a power of two, together within PS_RING_TOTAL unless PS_RING_MIN forbids; pure. */

@@ -22,6 +22,7 @@ struct watched {
 	bool loopback;
 	bool l3;
 	enum ps_tc_mode egress;                                /* AUTO: no egress hook */
+	uint32_t hooks;                                        /* PS_IFACE_HOOKS, as in ps_ifaces */
 	bool fresh;                                            /* attached by ps_watch_start, with no link before */
 	bool told_generic;                                     /* one warning an interface */
 	bool seen;                                             /* by the dump that is running */
@@ -134,7 +135,7 @@ static int describe(const struct ps_watch *w, const struct watched *i)
 {
 	struct ps_iface v = {
 		.flags = (w->config.ingress_only && !i->loopback ? PS_IFACE_INGRESS_ONLY : 0) |
-			 (i->l3 ? PS_IFACE_L3 : 0),
+			 (i->l3 ? PS_IFACE_L3 : 0) | i->hooks,
 		.mtu = i->mtu,
 	};
 	int r = i->l3 ? ps_runtime_note_l3(w->maps) : 0;
@@ -147,6 +148,22 @@ static int describe(const struct ps_watch *w, const struct watched *i)
 	return bpf_map_update_elem(ps_maps_fd(w->maps, "ps_ifaces"), &i->there, &v, BPF_ANY) < 0 ? -errno : 0;
 }
 
+/* The hooks in ps_ifaces: a collector that was killed left its programs there, and they are still at work. */
+static uint32_t noted_hooks(const struct ps_watch *w, uint32_t ifindex)
+{
+	struct ps_iface v;
+
+	return bpf_map_lookup_elem(ps_maps_fd(w->maps, "ps_ifaces"), &ifindex, &v) < 0 ? 0 : v.flags & PS_IFACE_HOOKS;
+}
+
+static uint32_t hooks_of(enum ps_xdp_mode xdp, enum ps_tc_mode tc)
+{
+	return (xdp == PS_XDP_GENERIC ? PS_IFACE_XDP_GENERIC : PS_IFACE_XDP_NATIVE) |
+	       (tc == PS_TC_TCX             ? PS_IFACE_TCX
+		       : tc == PS_TC_CLSACT ? PS_IFACE_CLSACT
+					    : 0);
+}
+
 static void forget(struct ps_watch *w, struct watched *i)
 {
 	(void)bpf_map_delete_elem(ps_maps_fd(w->maps, "ps_ifaces"), &i->ifindex);
@@ -154,6 +171,7 @@ static void forget(struct ps_watch *w, struct watched *i)
 	memcpy(w->gone[w->n_gone % PS_GONE_NAMES].name, i->name, IFNAMSIZ);
 	w->n_gone++;
 	i->ifindex = 0;
+	i->hooks = 0;
 }
 
 static void detach(struct ps_watch *w, struct watched *i, bool still_there)
@@ -174,36 +192,46 @@ static void tell_attached(struct watched *i, const struct ps_xdp_result *xdp, co
 		i->name, i->ifindex, ps_xdp_mode_name(xdp->mode), egress);
 }
 
+/* Both hooks, or none. */
+static int attach_hooks(struct ps_watch *w, struct watched *i, struct ps_xdp_result *ret_xdp, enum ps_tc_mode *ret_tc,
+	struct ps_error *err)
+{
+	bool replaced;
+	int r = ps_xdp_attach(w->pins, i->name, i->there, w->config.xdp_prog, w->config.xdp_mode, ret_xdp, err);
+
+	if (r < 0)
+		return r;
+	if (wants_egress(w, i))
+		r = ps_tc_attach(
+			w->pins, i->name, i->there, w->config.tc_prog, w->config.tc_mode, ret_tc, &replaced, err);
+	else
+		(void)ps_tc_detach(w->pins, i->name, i->there);
+	if (r < 0 && !ret_xdp->replaced)
+		(void)ps_xdp_detach(w->pins, i->name);
+	return r;
+}
+
 static int attach(struct ps_watch *w, struct watched *i, struct ps_error *err)
 {
-	struct ps_xdp_result xdp;
+	struct ps_xdp_result xdp = {0};
 	enum ps_tc_mode tc = PS_TC_AUTO;
-	const char *egress = "none";
-	bool replaced = false;
-	int r = describe(w, i);
+	int r;
 
+	i->hooks = noted_hooks(w, i->there);
+	r = describe(w, i);
 	if (r < 0)
 		return ps_error_set(
 			err, r, 500, "no_maps", "iface", "Cannot note %s in ps_ifaces: %s.", i->name, strerror(-r));
-	r = ps_xdp_attach(w->pins, i->name, i->there, w->config.xdp_prog, w->config.xdp_mode, &xdp, err);
+	r = attach_hooks(w, i, &xdp, &tc, err);
+	i->hooks = r < 0 ? 0 : hooks_of(xdp.mode, tc);
+	(void)describe(w, i); /* the row is there: this can't fail for want of room */
 	if (r < 0)
 		return r;
-	if (wants_egress(w, i)) {
-		r = ps_tc_attach(w->pins, i->name, i->there, w->config.tc_prog, w->config.tc_mode, &tc, &replaced, err);
-		egress = ps_tc_mode_name(tc);
-	} else {
-		(void)ps_tc_detach(w->pins, i->name, i->there);
-	}
-	if (r < 0) {
-		if (!xdp.replaced)
-			(void)ps_xdp_detach(w->pins, i->name);
-		return r;
-	}
 	i->ifindex = i->there;
 	i->egress = tc;
 	i->fresh = !xdp.replaced;
 	i->problem[0] = 0;
-	tell_attached(i, &xdp, egress, xdp.replaced);
+	tell_attached(i, &xdp, tc == PS_TC_AUTO ? "none" : ps_tc_mode_name(tc), xdp.replaced);
 	return 0;
 }
 
@@ -323,6 +351,8 @@ void ps_watch_tick(struct ps_watch *watch)
 		if (verify && i->ifindex && !intact(watch, i)) {
 			ps_log(PS_LOG_WARN, "the link is gone, attaching again", "iface=%s", i->name);
 			i->ifindex = 0;
+			i->hooks = 0;
+			(void)describe(watch, i);
 		}
 		if (i->there && !i->ifindex)
 			attach_later(watch, i);

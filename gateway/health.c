@@ -1,9 +1,13 @@
-/* GET /api/health: asks every part at once and says which answer. The collector answers nobody: it is knocked at. */
+/*
+ * GET /api/health: asks every part at once and says which answer. The collector answers nobody: it is knocked at, and
+ * the aggregator knows when it last gave a sign of life.
+ */
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "common/base/cleanup.h"
+#include "common/limits.h"
 #include "gateway/exchange.h"
 #include "gateway/handlers.h"
 #include "gateway/probe.h"
@@ -65,13 +69,22 @@ static struct ps_value *gateway_part(void)
 	return v;
 }
 
-static const char *collector_reason(int r)
+#define STUCK "Counting and enforcement in the kernel go on; end it with SIGKILL, and 'packetscope up' starts it anew."
+
+/* Its socket tells at once that it died; a process that is stopped or hangs still holds it, but falls silent. */
+static const char *collector_reason(int r, const struct ps_value *aggregator)
 {
+	const struct ps_value *age = ps_value_get(ps_value_get(aggregator, "collector"), "age");
+
+	if (ps_value_as_real(age, 0) > PS_COLLECTOR_SILENT_S)
+		r = r == 0 ? -ETIMEDOUT : r;
 	switch (r) {
 	case 0:
 		return NULL;
 	case -EAGAIN:
-		return "The collector is stuck: it takes no connections. Counting and enforcement in the kernel go on.";
+		return "The collector is stuck: it takes no connections. " STUCK;
+	case -ETIMEDOUT:
+		return "The collector is stuck: it has given no sign of life for seconds. " STUCK;
 	default:
 		return "The collector is not running: nothing new is reported. Counting and enforcement in the kernel "
 		       "go on; "
@@ -79,10 +92,11 @@ static const char *collector_reason(int r)
 	}
 }
 
-static struct ps_value *collector_part(const struct ps_exchange *x)
+static struct ps_value *collector_part(const struct ps_exchange *x, const struct ps_value *aggregator)
 {
 	int64_t pid = 0;
-	struct ps_value *v = part_new(collector_reason(ps_probe(x->gateway->collector, &pid)), NULL);
+	int r = ps_probe(x->gateway->collector, &pid);
+	struct ps_value *v = part_new(collector_reason(r, aggregator), NULL);
 
 	if (v && pid && ps_value_set(v, "pid", ps_value_int(pid)) < 0)
 		ps_value_free(&v);
@@ -114,7 +128,7 @@ static void report(struct health *h)
 	int r = add(parts, "gateway", gateway_part(), &ok_gateway);
 
 	if (r == 0)
-		r = add(parts, "collector", collector_part(h->x), &ok_collector);
+		r = add(parts, "collector", collector_part(h->x, agg->status), &ok_collector);
 	if (r == 0)
 		r = add(parts, ps_part_name(PS_PART_AGGREGATOR), part_new(aggregator_reason(agg), agg->status),
 			&ok_aggregator);

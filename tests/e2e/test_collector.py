@@ -30,6 +30,9 @@ BPF_PROG_LOAD, BPF_LINK_CREATE = 5, 28
 BPF_PROG_TYPE_XDP, BPF_XDP = 6, 37
 XDP_FLAGS_SKB_MODE = 2
 
+# PS_IFACE_* of bpf/abi.h
+HOOK_NATIVE, HOOK_TCX, HOOK_CLSACT = 0x100, 0x400, 0x800
+
 
 def bpf(command, attr):
     libc = ctypes.CDLL(None, use_errno=True)
@@ -209,6 +212,19 @@ def counted_ping(report, collector, ns, address, count, what):
 # --- checks --------------------------------------------------------------------------------------
 
 
+def check_heartbeat(report, collector):
+    """Once a second it says that it works; one that is stopped falls silent."""
+    report.equal("the ledger knows its process", collector.ledger("pid"), collector.process.pid)
+    before = collector.ledger("alive")
+    report.check("and when it last worked", 0 <= time.clock_gettime_ns(time.CLOCK_BOOTTIME) - before < 2e9, before)
+    wait_for("a sign of life", lambda: collector.ledger("alive") > before, 3)
+    os.kill(collector.process.pid, signal.SIGSTOP)
+    silent = collector.ledger("alive")
+    time.sleep(1.5)
+    report.equal("none while it is stopped", collector.ledger("alive"), silent)
+    os.kill(collector.process.pid, signal.SIGCONT)
+
+
 def check_start(report, collector, host):
     report.equal("native XDP", xdp_of(host.server, "ps0"), ("native", "ps_xdp"))
     report.check("no fallback warning", "generic XDP" not in collector.log())
@@ -223,7 +239,9 @@ def check_start(report, collector, host):
     with host.server.entered():
         index = socket.if_nametoindex("ps0")
     entry = collector.interfaces().get(index, {})
-    report.equal("ps_ifaces knows the MTU", (entry.get("mtu"), entry.get("flags")), (1500, 0))
+    report.equal("ps_ifaces knows the MTU", (entry.get("mtu"), entry.get("flags", 0) & 0xff), (1500, 0))
+    report.check("and the hooks", entry.get("flags", 0) & ~0xff in (HOOK_NATIVE | HOOK_TCX, HOOK_NATIVE | HOOK_CLSACT), hex(entry.get("flags", 0)))
+    check_heartbeat(report, collector)
     counted_ping(report, collector, host.client, SERVER4, 20, "first traffic")
 
 
@@ -419,7 +437,7 @@ def check_settings(report, collector, host):
     before = collector.stats("egress_packets")
     ping(host.client, SERVER4, 10)
     report.equal("--ingress-only: nothing on egress", collector.stats("egress_packets") - before, 0)
-    report.check("--ingress-only: noted for the programs", all(i["flags"] == 1 for i in collector.interfaces().values()))
+    report.check("--ingress-only: noted for the programs", all(i["flags"] & 0xff == 1 for i in collector.interfaces().values()))
     collector.stop()
     collector.start()
     counted_ping(report, collector, host.client, SERVER4, 20, "both again")
@@ -523,7 +541,7 @@ def check_several(report, host):
         collector.start()
         report.equal("loopback", xdp_of(host.server, "lo"), ("generic", "ps_xdp"))
         report.check("loopback has no egress hook", "link/tc-lo" not in collector.pins(), str(collector.pins()))
-        report.check("and is not ingress-only", all(row["flags"] == 0 for row in collector.interfaces().values()))
+        report.check("and is not ingress-only", all(row["flags"] & 0xff == 0 for row in collector.interfaces().values()))
         counted_ping(report, collector, host.server, "127.0.0.1", 10, "loopback")
         counted_ping(report, collector, host.client, SERVER4, 10, "beside loopback")
         collector.stop()
@@ -536,11 +554,14 @@ def check_several(report, host):
 def check_detach(report, collector, host):
     report.equal("stops on SIGTERM", collector.stop(), 0)
     report.equal("and leaves the programs", xdp_of(host.server, "ps0"), ("native", "ps_xdp"))
+    report.equal("its last word is that it ends", (collector.ledger("alive"), collector.ledger("pid")), (0, 0))
+    report.check("ps_ifaces says that they are there", any(row["flags"] & HOOK_NATIVE for row in collector.interfaces().values()))
     done = collector.detach()
     report.equal("--detach", done.returncode, 0)
     report.check("says what it removed", "XDP program from ps0" in done.stdout and "TC program from ps0" in done.stdout, done.stdout)
     report.equal("no XDP program is left", xdp_of(host.server, "ps0"), None)
     report.check("no TC program is left", "ps_tc_egress" not in host.server.run("bpftool", "net", "show", "dev", "ps0"))
+    report.check("ps_ifaces says so", not any(row["flags"] & ~0xff for row in collector.interfaces().values()), collector.interfaces())
     report.check("maps stay", "maps/v1/ps_meta" in collector.pins(), str(collector.pins()))
     done = collector.detach("--purge")
     report.check("--purge removes them", done.returncode == 0 and "maps" in done.stdout and not os.path.exists(collector.pin_root),

@@ -34,6 +34,8 @@ struct memory_kernel {
 	struct ps_icmp_key icmp_key[16];
 	struct ps_icmp_val icmp_val[16];
 	unsigned n_icmp;
+	struct ps_kernel_iface ifaces[PS_IFACES_MAX];
+	unsigned n_ifaces;
 	unsigned opened, closed, icmp_walks;
 };
 
@@ -53,6 +55,8 @@ static inline void mk_init(struct memory_kernel *k, uint32_t buckets, uint64_t c
 
 	memset(k, 0, sizeof(*k));
 	k->present = true;
+	k->ifaces[0] = (struct ps_kernel_iface){3, {.flags = PS_IFACE_XDP_NATIVE | PS_IFACE_TCX, .name = "mem3"}};
+	k->n_ifaces = 1;
 	k->hot = calloc(n, sizeof(*k->hot));
 	k->cold = calloc(n, sizeof(*k->cold));
 	k->tcp = calloc(n, sizeof(*k->tcp));
@@ -111,6 +115,14 @@ static inline int mk_op_iface(void *impl, uint32_t ifindex, char ret_name[static
 	return 0;
 }
 
+static inline size_t mk_op_ifaces(void *impl, struct ps_kernel_iface ret_ifaces[static PS_IFACES_MAX])
+{
+	struct memory_kernel *k = impl;
+
+	memcpy(ret_ifaces, k->ifaces, k->n_ifaces * sizeof(*k->ifaces));
+	return k->n_ifaces;
+}
+
 static inline int mk_op_icmp(void *impl, ps_kernel_icmp_fn fn, void *arg)
 {
 	struct memory_kernel *k = impl;
@@ -127,6 +139,7 @@ static const struct ps_kernel_ops mk_ops = {
 	.created = mk_op_created,
 	.stats = mk_op_stats,
 	.iface = mk_op_iface,
+	.ifaces = mk_op_ifaces,
 	.icmp = mk_op_icmp,
 };
 

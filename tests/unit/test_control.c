@@ -118,6 +118,49 @@ static void status(void **state)
 	assert_string_equal(f->answer.error.field, "op");
 }
 
+/* Maps without programs count nothing: "ok" would be a lie. */
+static void attached_to_nothing(void **state)
+{
+	struct fixture *f = *state;
+
+	f->k.ifaces[0].v.flags = PS_IFACE_INGRESS_ONLY | PS_IFACE_TCX;
+	assert_int_equal(ask(f, "status", "{}"), 200);
+	assert_non_null(strstr(ps_value_as_string(body(f, "kernel"), ""), "no interface"));
+	f->k.n_ifaces = 0;
+	assert_int_equal(ask(f, "status", "{}"), 200);
+	assert_non_null(strstr(ps_value_as_string(body(f, "kernel"), ""), "no interface"));
+	f->k.n_ifaces = 2;
+	f->k.ifaces[1] = (struct ps_kernel_iface){2, {.flags = PS_IFACE_XDP_GENERIC, .name = "mem2"}};
+	assert_int_equal(ask(f, "status", "{}"), 200);
+	assert_string_equal(ps_value_as_string(body(f, "kernel"), ""), "ok");
+	assert_int_equal(ask(f, "stats", "{}"), 200);
+	assert_int_equal(ps_value_count(body(f, "interfaces")), 2);
+	assert_string_equal(ps_value_get_string(ps_value_at(body(f, "interfaces"), 0), "name", ""), "mem2");
+	assert_true(ps_value_get_bool(ps_value_at(body(f, "interfaces"), 0), "attached", false));
+	assert_false(ps_value_get_bool(ps_value_at(body(f, "interfaces"), 1), "attached", true));
+}
+
+static void the_collectors_heartbeat(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(ask(f, "status", "{}"), 200);
+	assert_int_equal(ps_value_kind(body(f, "collector")), PS_VALUE_NULL);
+	f->k.ledger.pid = 4711;
+	f->k.ledger.alive = f->now.boot;
+	f->now.boot += 7 * MK_SEC / 2;
+	assert_int_equal(ask(f, "status", "{}"), 200);
+	assert_int_equal(ps_value_get_uint(body(f, "collector"), "pid", 0), 4711);
+	assert_float_equal(ps_value_as_real(ps_value_get(body(f, "collector"), "age"), 0), 3.5, 1e-9);
+	f->k.ledger.alive = f->now.boot + 1; /* between our clock and theirs */
+	assert_int_equal(ask(f, "status", "{}"), 200);
+	assert_float_equal(ps_value_as_real(ps_value_get(body(f, "collector"), "age"), 1), 0, 1e-9);
+	f->k.present = false;
+	ps_aggregator_tick(f->a, &f->now);
+	assert_int_equal(ask(f, "status", "{}"), 200);
+	assert_int_equal(ps_value_kind(body(f, "collector")), PS_VALUE_NULL);
+}
+
 static void without_a_kernel(void **state)
 {
 	struct fixture *f = *state;
@@ -297,6 +340,8 @@ int main(void)
 #define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(status),
+		TEST(attached_to_nothing),
+		TEST(the_collectors_heartbeat),
 		TEST(without_a_kernel),
 		TEST(stats),
 		TEST(connections_are_as_the_kernel_has_them),

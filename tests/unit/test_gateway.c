@@ -44,6 +44,7 @@ struct fixture {
 	struct ps_responder *control, *ai;
 	uint16_t port;
 	int guard;              /* timer */
+	bool collector_stuck;   /* says nothing any more, though its socket is open */
 	bool mute;              /* the aggregator hears and says nothing */
 	struct ps_request last; /* of the aggregator */
 	unsigned asked;
@@ -156,7 +157,10 @@ static void answer_control(struct fixture *f, const struct ps_request *req)
 		reply_map(f, f->control, req, 200, "{\"id\":3,\"enabled\":true}");
 	else if (!strcmp(req->op, "status"))
 		reply_map(f, f->control, req, 200,
-			"{\"part\":\"aggregator\",\"version\":\"1\",\"pid\":2,\"kernel\":\"ok\"}");
+			f->collector_stuck ? "{\"part\":\"aggregator\",\"version\":\"1\",\"pid\":2,\"kernel\":\"ok\","
+					     "\"collector\":{\"pid\":9,\"age\":3.5}}"
+					   : "{\"part\":\"aggregator\",\"version\":\"1\",\"pid\":2,\"kernel\":\"ok\","
+					     "\"collector\":{\"pid\":9,\"age\":1.5}}");
 	else
 		reply_error(f->control, req, 404, "unknown_op", "op");
 }
@@ -636,6 +640,9 @@ static void health(void **state)
 
 	expect(f, "GET", "/api/health", NULL, 200, "\"status\":\"ok\"");
 	expect(f, "GET", "/api/health", NULL, 200, "\"collector\":{\"ok\":true");
+	f->collector_stuck = true;
+	expect(f, "GET", "/api/health", NULL, 503, "\"collector\":{\"ok\":false,\"reason\":\"The collector is stuck");
+	f->collector_stuck = false;
 	f->mute = true;
 	expect(f, "GET", "/api/health", NULL, 503, "\"ai-worker\":{\"ok\":true");
 	f->mute = false;

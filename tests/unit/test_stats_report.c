@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -14,11 +15,28 @@ static uint64_t at(const struct ps_value *v, const char *map, const char *key)
 	return ps_value_get_uint(map ? ps_value_get(v, map) : v, key, UINT64_MAX);
 }
 
+static void check_interface(const struct ps_value *report, size_t i, const char *expected, bool attached)
+{
+	const struct ps_value *v = ps_value_at(ps_value_get(report, "interfaces"), i);
+	char text[80];
+
+	(void)snprintf(text, sizeof(text), "%s %u %s %s", ps_value_get_string(v, "name", ""),
+		(unsigned)ps_value_get_uint(v, "ifindex", 0), ps_value_get_string(v, "mode", ""),
+		ps_value_get_string(v, "egress", ""));
+	assert_string_equal(text, expected);
+	assert_int_equal(ps_value_get_bool(v, "attached", !attached), attached);
+}
+
 static void whole_report(void **state)
 {
 	static struct ps_stats stats;
 	static struct ps_stats_sample before, after;
 	struct ps_ledger ledger = {0};
+	static const struct ps_kernel_iface ifaces[] = {
+		{2, {.flags = PS_IFACE_XDP_GENERIC | PS_IFACE_CLSACT, .name = "eth0"}},
+		{5, {.flags = PS_IFACE_INGRESS_ONLY | PS_IFACE_XDP_NATIVE, .name = "eth1"}},
+		{7, {.flags = PS_IFACE_INGRESS_ONLY, .name = "eth2"}},
+	};
 	struct ps_sweep_result sweep = {.used = 41, .confirmed = 30, .half_open = 11};
 	struct ps_stats_input in = {
 		.stats = &stats,
@@ -33,6 +51,10 @@ static void whole_report(void **state)
 		.generation = 5,
 		.rules = 7,
 		.rules_enabled = 6,
+		.ifaces = ifaces,
+		.n_ifaces = PS_ARRAY_SIZE(ifaces),
+		.requests_malformed = 8,
+		.requests_late = 9,
 		.uptime = 2500000000ull,
 		.created = 1700000000000000000ull,
 		.now = 1700000001000000000ull,
@@ -103,6 +125,12 @@ static void whole_report(void **state)
 	assert_int_equal(at(v, "ledger", "broken_events"), 10);
 	assert_int_equal(at(v, "ledger", "resyncs"), 60);
 	assert_int_equal(at(v, "ledger", "expired"), 61);
+	assert_int_equal(at(v, "ledger", "broken_requests"), 8);
+	assert_int_equal(at(v, "ledger", "late_requests"), 9);
+	assert_int_equal(ps_value_count(ps_value_get(v, "interfaces")), 3);
+	check_interface(v, 0, "eth0 2 generic clsact", true);
+	check_interface(v, 1, "eth1 5 native none", true);
+	check_interface(v, 2, "eth2 7 none none", false);
 	assert_int_equal(at(v, "rules", "generation"), 5);
 	assert_int_equal(at(v, "rules", "enabled"), 6);
 	assert_float_equal(ps_value_as_real(ps_value_get(v, "uptime"), 0), 2.5, 1e-9);
