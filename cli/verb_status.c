@@ -51,18 +51,28 @@ static void add_part(struct ps_table *t, const char *name, const struct ps_value
 	ps_table_cell(t, ok ? PS_STYLE_WARN : PS_STYLE_PLAIN, note);
 }
 
-/* "eth0, eth1": a list of names, or of objects that have one. */
+/* "eth0 (native XDP, egress tcx), eth1 (not attached)" */
 static void add_interfaces(struct ps_buf *out, const struct ps_value *list)
 {
+	ps_buf_adds(out, "Interfaces   ");
 	for (size_t i = 0; i < ps_value_count(list); i++) {
 		const struct ps_value *v = ps_value_at(list, i);
-		const char *name = ps_value_as_string(v, NULL);
+		const char *egress = ps_value_get_string(v, "egress", "none");
 
-		ps_buf_adds(out, i ? ", " : "Interfaces   ");
-		ps_style_add(out, PS_STYLE_PLAIN, false, name ? name : ps_value_get_string(v, "name", "?"));
+		ps_buf_adds(out, i ? ", " : "");
+		ps_style_add(out, PS_STYLE_PLAIN, false, ps_value_get_string(v, "name", "?"));
+		if (!ps_value_get_bool(v, "attached", false)) {
+			ps_style_add(out, PS_STYLE_BAD, ps_cli_colour(), " (not attached)");
+			continue;
+		}
+		ps_buf_adds(out, " (");
+		ps_style_add(out, PS_STYLE_PLAIN, false, ps_value_get_string(v, "mode", "?"));
+		ps_buf_adds(out, strcmp(egress, "none") == 0 ? " XDP, ingress only" : " XDP, egress ");
+		if (strcmp(egress, "none") != 0)
+			ps_style_add(out, PS_STYLE_PLAIN, false, egress);
+		ps_buf_addc(out, ')');
 	}
-	if (ps_value_count(list) > 0)
-		ps_buf_addc(out, '\n');
+	ps_buf_adds(out, ps_value_count(list) ? "\n" : "none\n");
 }
 
 static void add_stats(struct ps_buf *out, const struct ps_value *stats)
