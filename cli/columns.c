@@ -150,11 +150,20 @@ static void add_endpoint(struct ps_table *t, const char *address, const struct p
 		ps_value_as_int(port, 0));
 }
 
-static void add_number(struct ps_table *t, enum ps_kind kind, const struct ps_value *v)
+/* Of these fields 0 says that there is none. */
+static bool is_absent(const char *name, const struct ps_value *v)
 {
+	return (strncmp(name, "rtt_", 4) == 0 || strncmp(name, "inner_", 6) == 0) && ps_value_as_real(v, 1) == 0;
+}
+
+static void add_number(struct ps_table *t, const struct ps_field *field, const struct ps_value *v)
+{
+	enum ps_kind kind = field->kind;
 	char text[PS_HUMAN_TEXT];
 
-	if (kind == PS_KIND_SPAN)
+	if (is_absent(field->name, v))
+		ps_table_cell(t, PS_STYLE_DIM, "-");
+	else if (kind == PS_KIND_SPAN)
 		ps_table_cell(t, PS_STYLE_PLAIN, ps_human_span(ps_value_as_real(v, 0), text));
 	else if (kind == PS_KIND_RATIO)
 		ps_table_cellf(t, PS_STYLE_PLAIN, "%.2f %%", ps_value_as_real(v, 0) * 100);
@@ -177,7 +186,7 @@ void ps_columns_add(const struct ps_columns *c, struct ps_table *t, const struct
 		case PS_VALUE_INT:
 		case PS_VALUE_UINT:
 		case PS_VALUE_REAL:
-			add_number(t, kind, v);
+			add_number(t, column->field, v);
 			break;
 		case PS_VALUE_BOOL:
 			ps_table_cell(t, PS_STYLE_PLAIN, ps_value_as_bool(v, false) ? "yes" : "no");

@@ -20,6 +20,7 @@ struct ps_table {
 	struct {
 		const char *title;
 		bool right;
+		bool hidden;
 		size_t width;
 	} column[PS_TABLE_COLUMNS_MAX];
 	size_t n_columns;
@@ -159,6 +160,28 @@ size_t ps_table_rows(const struct ps_table *t)
 	return t ? t->n_rows : 0;
 }
 
+static size_t line_width(const struct ps_table *t)
+{
+	size_t width = 0;
+
+	for (size_t i = 0; i < t->n_columns; i++)
+		width += t->column[i].hidden ? 0 : t->column[i].width + (width ? 2 : 0);
+	return width;
+}
+
+size_t ps_table_fit(struct ps_table *t, size_t width, const char *const *order)
+{
+	size_t hidden = 0;
+
+	for (; t && *order && line_width(t) > width; order++)
+		for (size_t i = 0; i < t->n_columns; i++)
+			if (!t->column[i].hidden && strcmp(t->column[i].title, *order) == 0) {
+				t->column[i].hidden = true;
+				hidden++;
+			}
+	return hidden;
+}
+
 static void pad(struct ps_buf *out, size_t n)
 {
 	while (n-- > 0)
@@ -171,6 +194,9 @@ static void render_line(const struct ps_table *t, const struct cell *cells, bool
 	size_t gap = 0;
 
 	for (size_t i = 0; i < t->n_columns; i++) {
+		if (t->column[i].hidden)
+			continue;
+
 		const char *text = cells ? cells[i].text : t->column[i].title;
 		size_t width = cells ? cells[i].width : strlen(t->column[i].title);
 		size_t fill = t->column[i].width - width;

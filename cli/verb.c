@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "bpf/limits.h"
@@ -213,6 +214,13 @@ int ps_cli_print(struct ps_buf *text, int code)
 		return PS_EXIT_FAILED;
 	}
 	return code;
+}
+
+size_t ps_cli_width(void)
+{
+	struct winsize size;
+
+	return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : SIZE_MAX;
 }
 
 bool ps_cli_colour(void)

@@ -52,6 +52,9 @@ int ps_cli_print(struct ps_buf *text, int code);
 /* Whether standard output takes colours: a terminal, TERM is not dumb, NO_COLOR is not set. */
 bool ps_cli_colour(void);
 
+/* Characters of a line of the terminal that standard output is; SIZE_MAX = it is none, or does not say. */
+size_t ps_cli_width(void);
+
 /* verb_NAME.c */
 int ps_verb_up(const struct ps_settings *s, int n, char **operands);
 int ps_verb_status(const struct ps_settings *s, int n, char **operands);

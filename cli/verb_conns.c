@@ -17,11 +17,18 @@
 	"src_ip,dst_ip,icmp_type,icmp_code,packets,bytes,dropped_packets,unanswered,rtt_us,inner_protocol," \
 	"inner_dst_ip,inner_dst_port,last_seen"
 
+/* What a narrow terminal does without, the first first. */
+static const char *const conn_spare[] = {
+	"DURATION", "ORIG PACKETS", "RESP PACKETS", "VERDICT", "LOSS", "RTT US", "ORIG BYTES", "RESP BYTES", NULL};
+static const char *const icmp_spare[] = {"INNER DST PORT", "INNER DST IP", "INNER PROTOCOL", "BYTES", "ICMP CODE",
+	"DROPPED PACKETS", "UNANSWERED", "RTT US", NULL};
+
 struct listing {
 	const char *path; /* with the query */
 	const char *noun; /* "connections" */
 	enum ps_record_type type;
 	const char *columns;
+	const char *const *spare;
 };
 
 static void add_parameter(struct ps_buf *path, bool *first, const char *name, const char *value)
@@ -42,13 +49,15 @@ static void add_footer(struct ps_buf *out, const struct listing *l, size_t shown
 		ps_buf_addf(out, "%zu %s\n", shown, l->noun);
 }
 
-static int print_table(const struct listing *l, const struct ps_columns *columns, struct ps_buf *text, uint64_t total)
+static int print_table(
+	const struct listing *l, const struct ps_columns *columns, bool chosen, struct ps_buf *text, uint64_t total)
 {
 	_cleanup_(ps_value_free) struct ps_value *records = NULL;
 	_cleanup_(ps_table_free) struct ps_table *table = ps_table_new();
 	_cleanup_(ps_buf_free) struct ps_buf out = PS_BUF_INIT;
 	uint64_t now = ps_clock_wall();
 	struct ps_error err = {0};
+	size_t hidden;
 
 	/* Once parsed the text is not needed; the tree is the larger of the two. */
 	if (ps_json_parse((const char *)text->data, text->len, &records, &err) < 0)
@@ -57,9 +66,12 @@ static int print_table(const struct listing *l, const struct ps_columns *columns
 	ps_columns_begin(columns, table);
 	for (size_t i = 0; i < ps_value_count(records); i++)
 		ps_columns_add(columns, table, ps_value_at(records, i), now);
+	hidden = chosen ? 0 : ps_table_fit(table, ps_cli_width(), l->spare);
 	if (ps_table_render(table, ps_cli_colour(), &out) < 0)
 		out.error = -ENOMEM;
 	add_footer(&out, l, ps_value_count(records), total);
+	if (hidden)
+		ps_buf_addf(&out, "%zu more columns in a wider terminal, or choose with --fields\n", hidden);
 	return ps_cli_print(&out, PS_EXIT_OK);
 }
 
@@ -107,7 +119,7 @@ static int list(const struct ps_settings *s, const struct listing *l)
 		return ps_cli_fail(&err), PS_EXIT_USAGE;
 	if (ps_api_list(client, l->path, s->limit, &text, &total, &err) < 0)
 		return ps_cli_fail(&err);
-	return s->json ? print_json(&columns, !*s->fields, &text) : print_table(l, &columns, &text, total);
+	return s->json ? print_json(&columns, !*s->fields, &text) : print_table(l, &columns, *s->fields, &text, total);
 }
 
 /* One connection: every field on a line of its own. */
@@ -156,7 +168,8 @@ static int show_one(const struct ps_settings *s, const char *id)
 int ps_verb_conns(const struct ps_settings *s, int n, char **operands)
 {
 	_cleanup_(ps_buf_free) struct ps_buf path = PS_BUF_INIT;
-	struct listing l = {.noun = "connections", .type = PS_RECORD_CONN, .columns = CONN_COLUMNS};
+	struct listing l = {
+		.noun = "connections", .type = PS_RECORD_CONN, .columns = CONN_COLUMNS, .spare = conn_spare};
 	bool first = true;
 
 	if (n > 1)
@@ -177,7 +190,11 @@ int ps_verb_conns(const struct ps_settings *s, int n, char **operands)
 
 int ps_verb_icmp(const struct ps_settings *s, int n, char **operands)
 {
-	struct listing l = {.path = "/api/icmp", .noun = "entries", .type = PS_RECORD_ICMP, .columns = ICMP_COLUMNS};
+	struct listing l = {.path = "/api/icmp",
+		.noun = "entries",
+		.type = PS_RECORD_ICMP,
+		.columns = ICMP_COLUMNS,
+		.spare = icmp_spare};
 
 	(void)operands;
 	if (n > 0)

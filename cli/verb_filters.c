@@ -83,6 +83,7 @@ static int print_rules(const struct ps_value *const *rules, size_t n)
 		bool right;
 	} columns[] = {{"ID", true}, {"STATE", false}, {"ACTION", false}, {"DIRECTION", false}, {"PRIORITY", true},
 		{"PROTOCOL", false}, {"MATCH", false}, {"PACKETS", true}, {"BYTES", true}, {"COMMENT", false}};
+	static const char *const spare[] = {"BYTES", "PRIORITY", "PROTOCOL", NULL}; /* in a narrow terminal */
 	_cleanup_(ps_table_free) struct ps_table *t = ps_table_new();
 	_cleanup_(ps_buf_free) struct ps_buf out = PS_BUF_INIT;
 
@@ -90,6 +91,7 @@ static int print_rules(const struct ps_value *const *rules, size_t n)
 		ps_table_column(t, columns[i].title, columns[i].right);
 	for (size_t i = 0; i < n; i++)
 		add_rule(t, rules[i]);
+	(void)ps_table_fit(t, ps_cli_width(), spare);
 	if (ps_table_render(t, ps_cli_colour(), &out) < 0)
 		out.error = -ENOMEM;
 	for (size_t i = 0; i < n; i++) {

@@ -182,6 +182,8 @@ static void add_counters(struct ps_table *t, const char *path, const struct ps_v
 		ps_table_cell(t, PS_STYLE_PLAIN, ps_human_count(ps_value_as_uint(v, 0), text));
 	else if (kind == PS_VALUE_REAL)
 		ps_table_cellf(t, PS_STYLE_PLAIN, "%.2f", ps_value_as_real(v, 0));
+	else if (kind == PS_VALUE_BOOL)
+		ps_table_cell(t, PS_STYLE_PLAIN, ps_value_as_bool(v, false) ? "yes" : "no");
 	else
 		ps_table_cell(t, PS_STYLE_PLAIN, ps_value_as_string(v, "-"));
 }

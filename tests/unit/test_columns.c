@@ -17,7 +17,8 @@
 
 static const char record[] = "{\"id\":\"0000000000000001\",\"proto\":\"tcp\",\"src_ip\":\"10.0.0.1\",\"src_port\":4000,"
 			     "\"dst_ip\":\"2001:db8::1\","
-			     "\"dst_port\":443,\"state\":\"established\",\"midstream\":true,\"loss\":0.0125,"
+			     "\"dst_port\":443,\"state\":\"established\",\"midstream\":true,\"loss\":0.0125,\"rtt_us\":"
+			     "0,\"rtt_handshake_us\":812,"
 			     "\"duration\":3.25,\"rule_id\":null,"
 			     "\"last_seen\":\"2023-11-14T22:13:28.000000Z\",\"orig_bytes\":9007199254740991,\"resp_"
 			     "bytes\":18446744073709551615}";
@@ -48,6 +49,7 @@ static void every_kind(void **state)
 	check("orig_bytes,rule_id", "      ORIG BYTES  RULE ID\n9007199254740991        -\n");
 	/* beyond 2^53 JSON is not exact, but the size is right */
 	check("resp_bytes", "          RESP BYTES\n18446744073709551616\n");
+	check("rtt_us,rtt_handshake_us", "RTT US  RTT HANDSHAKE US\n     -               812\n");
 	check("history", "HISTORY\n-\n");
 	check("src_port,,state", "SRC PORT  STATE\n    4000  established\n");
 }

@@ -57,6 +57,26 @@ static void aligns(void **state)
 	assert_int_equal(ps_table_rows(t), 2);
 }
 
+static void fits_a_narrow_terminal(void **state)
+{
+	static const char *const order[] = {"N", "MORE", NULL};
+	_cleanup_(ps_table_free) struct ps_table *t = two_columns();
+
+	(void)state;
+	ps_table_column(t, "MORE", false);
+	ps_table_row(t);
+	ps_table_cell(t, PS_STYLE_PLAIN, "abcde");
+	ps_table_cell(t, PS_STYLE_PLAIN, "1");
+	ps_table_cell(t, PS_STYLE_PLAIN, "xyz");
+	assert_int_equal(ps_table_fit(t, 14, order), 0);
+	check(t, false, "NAME   N  MORE\nabcde  1  xyz\n");
+	assert_int_equal(ps_table_fit(t, 13, order), 1);
+	check(t, false, "NAME   MORE\nabcde  xyz\n");
+	assert_int_equal(ps_table_fit(t, 3, order), 1); /* what must stay stays */
+	check(t, false, "NAME\nabcde\n");
+	assert_int_equal(ps_table_fit(NULL, 3, order), 0);
+}
+
 static void no_spaces_at_the_end(void **state)
 {
 	_cleanup_(ps_table_free) struct ps_table *t = ps_table_new();
@@ -177,6 +197,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(empty),
 		cmocka_unit_test(aligns),
+		cmocka_unit_test(fits_a_narrow_terminal),
 		cmocka_unit_test(no_spaces_at_the_end),
 		cmocka_unit_test(characters_not_bytes),
 		cmocka_unit_test(colours),
