@@ -73,7 +73,8 @@ static char *write_id(uint16_t seed, uint8_t proto, const struct end *first, con
 	}
 	digest(&ctx, sum);
 	memset(buf, 0, PS_COMMUNITY_ID_TEXT);
-	memcpy(buf, "1:", 2);
+	buf[0] = '1';
+	buf[1] = ':';
 	base64_encode_raw(buf + 2, sizeof(sum), sum);
 	return buf;
 }
