@@ -254,7 +254,7 @@ static int read_sort(const struct ps_value *args, struct ps_conn_query *q, struc
 
 static int read_words(const struct ps_value *args, struct ps_conn_query *q, struct ps_error *err)
 {
-	const char *proto, *state, *ip, *text;
+	const char *proto = NULL, *state = NULL, *ip = NULL, *text = NULL;
 	uint8_t number;
 
 	if (read_text(args, "proto", &proto, err) < 0 || read_text(args, "state", &state, err) < 0 ||

@@ -241,7 +241,7 @@ static int maps_open(void *impl, struct ps_kernel_view *ret_view, struct ps_erro
 
 static int maps_created(void *impl, uint64_t *ret_created)
 {
-	struct ps_meta meta;
+	struct ps_meta meta = {0};
 	int r = meta_read(impl, &meta, NULL);
 
 	if (r < 0)

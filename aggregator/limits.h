@@ -55,7 +55,7 @@
 #define PS_RULES_FILE_MAX (8u << 20)
 
 /* malloc: larger blocks are mapped and given back one by one (a message is at most 1024 records of 500 bytes). */
-#define PS_MALLOC_MAP_BYTES (700 * 1024)
+#define PS_MALLOC_MAP_BYTES 716800
 /* And what is free at the end of the heap stays ours up to this much: two messages in flight. */
 #define PS_MALLOC_KEEP_BYTES (1024 * 1024)
 

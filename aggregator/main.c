@@ -274,7 +274,7 @@ int main(int argc, char **argv)
 {
 	struct settings s = {0};
 	struct ps_error err = {0};
-	enum ps_log_level level;
+	enum ps_log_level level = PS_LOG_INFO;
 	int r;
 
 	ps_log_setup("aggregator", PS_LOG_INFO);

@@ -42,7 +42,7 @@ static void add(struct ps_columns *c, const char *title, const struct ps_field *
 		return;
 	column = &c->column[c->n++];
 	for (i = 0; title[i] && i + 1 < sizeof(column->title); i++)
-		column->title[i] = title[i] == '_' ? ' ' : (char)toupper((unsigned char)title[i]);
+		column->title[i] = (char)(title[i] == '_' ? ' ' : toupper((unsigned char)title[i]));
 	column->title[i] = '\0';
 	column->field = field;
 	column->port = port;

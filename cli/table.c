@@ -236,7 +236,7 @@ void ps_style_add(struct ps_buf *out, enum ps_style style, bool colour, const ch
 	while (*text) {
 		size_t control = control_length(text);
 
-		ps_buf_addc(out, control ? '?' : *text);
+		ps_buf_addc(out, (char)(control ? '?' : *text));
 		text += control ? control : 1;
 	}
 	if (dressed)

@@ -134,7 +134,11 @@ static int open_failed(const struct ps_listen *l, int r, struct ps_error *err)
 int ps_listen_open(const struct ps_listen *l, int *ret_fd, uint16_t *ret_port, struct ps_error *err)
 {
 	_cleanup_close_ int fd = -1;
-	struct sockaddr_storage sa = {0};
+	union {
+		struct sockaddr any;
+		struct sockaddr_in in;
+		struct sockaddr_in6 in6;
+	} sa = {0};
 	socklen_t len = sizeof(sa);
 	int r = l->addr.family == 4 ? open_family(l, AF_INET, &fd) : open_family(l, AF_INET6, &fd);
 
@@ -142,10 +146,9 @@ int ps_listen_open(const struct ps_listen *l, int *ret_fd, uint16_t *ret_port, s
 		r = open_family(l, AF_INET, &fd);
 	if (r < 0)
 		return open_failed(l, r, err);
-	if (getsockname(fd, (struct sockaddr *)&sa, &len) < 0)
+	if (getsockname(fd, &sa.any, &len) < 0)
 		return open_failed(l, -errno, err);
-	*ret_port = sa.ss_family == AF_INET6 ? ntohs(((struct sockaddr_in6 *)&sa)->sin6_port)
-					     : ntohs(((struct sockaddr_in *)&sa)->sin_port);
+	*ret_port = ntohs(sa.any.sa_family == AF_INET6 ? sa.in6.sin6_port : sa.in.sin_port);
 	*ret_fd = PS_TAKE_FD(fd);
 	return 0;
 }

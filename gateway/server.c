@@ -390,7 +390,7 @@ int ps_server_new(struct ps_loop *loop, struct ps_gateway *gateway, int listen_f
 	ps_loop_set_timer(loop, s->tick_timer, 0);
 	r = start(s, fd, err);
 	if (s->daemon)
-		fd = -1; /* libmicrohttpd closes it */
+		fd = -1; /* libmicrohttpd closes it, not the cleanup; NOLINT(clang-analyzer-deadcode.DeadStores) */
 	if (r == 0)
 		r = ps_loop_add_fd(loop, s->epoll_fd, run, s);
 	if (r < 0)

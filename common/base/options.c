@@ -160,7 +160,7 @@ static const char *environment(const char *name, char *ret_variable, size_t size
 {
 	(void)snprintf(ret_variable, size, ENV_PREFIX "%s", name);
 	for (char *q = ret_variable; *q; q++)
-		*q = *q == '-' ? '_' : (char)toupper((unsigned char)*q);
+		*q = (char)(*q == '-' ? '_' : toupper((unsigned char)*q));
 	const char *text = getenv(ret_variable);
 	return text && *text ? text : NULL;
 }

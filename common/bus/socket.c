@@ -101,9 +101,10 @@ static int clear_stale(const char *path)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	struct stat st;
-	if (strlen(path) >= sizeof(addr.sun_path))
+	size_t len = strlen(path);
+	if (len >= sizeof(addr.sun_path))
 		return -ENAMETOOLONG;
-	strcpy(addr.sun_path, path);
+	memcpy(addr.sun_path, path, len + 1);
 	if (lstat(path, &st) != 0)
 		return errno == ENOENT ? 0 : -errno; /* a missing directory is told by the bind */
 	if (!S_ISSOCK(st.st_mode))
@@ -138,7 +139,7 @@ int ps_socket_bind(struct ps_socket *s, const char *endpoint, struct ps_error *e
 
 	struct stat st;
 	if (path && lstat(path, &st) == 0) {
-		strcpy(s->path, path);
+		memcpy(s->path, path, strlen(path) + 1); /* fits: see clear_stale */
 		s->dev = st.st_dev;
 		s->ino = st.st_ino;
 	}

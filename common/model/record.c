@@ -457,7 +457,7 @@ char *ps_conn_key(const struct ps_conn *c, char buf[static PS_KEY_TEXT])
 {
 	char proto[8], *out = put_endpoint(buf, &c->src_ip, c->src_port);
 
-	_Static_assert(PS_KEY_TEXT >= 2 * ENDPOINT_TEXT + sizeof(" ->  ()") + sizeof(proto), "the longest key fits");
+	_Static_assert(PS_KEY_TEXT >= 2ul * ENDPOINT_TEXT + sizeof(" ->  ()") + sizeof(proto), "the longest key fits");
 	out = put_endpoint(stpcpy(out, " -> "), &c->dst_ip, c->dst_port);
 	out = stpcpy(stpcpy(out, " ("), proto_label(c->proto, proto));
 	memcpy(out, ")", 2);
