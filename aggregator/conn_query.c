@@ -331,54 +331,74 @@ static bool matches(const struct ps_conn_query *q, const struct ps_conn *c)
 	return strstr(key, q->q);
 }
 
-/* The page's rows as a heap with the last one on top, so that a better one can take its place. */
-static void heap_sink(const struct ps_conn_query *q, struct row *row, size_t n, size_t i)
+static int by_order(const void *a, const void *b, void *query)
 {
-	for (;;) {
-		size_t last = i, left = 2 * i + 1, right = left + 1;
-		struct row moved;
+	return compare_rows(query, a, b);
+}
 
-		if (left < n && compare_rows(q, &row[left], &row[last]) > 0)
-			last = left;
-		if (right < n && compare_rows(q, &row[right], &row[last]) > 0)
-			last = right;
-		if (last == i)
-			return;
-		moved = row[i];
-		row[i] = row[last];
-		row[last] = moved;
-		i = last;
+static void swap(struct row *a, struct row *b)
+{
+	struct row was = *a;
+
+	*a = *b;
+	*b = was;
+}
+
+/* Puts the k first of n rows before the others, the last of them at k - 1 (Hoare's selection). */
+static void select_first(const struct ps_conn_query *q, struct row *row, size_t n, size_t k)
+{
+	size_t low = 0, high = n - 1;
+
+	while (low < high) {
+		struct row pivot = row[low + (high - low) / 2];
+		size_t i = low, j = high;
+
+		for (;; i++, j--) {
+			while (compare_rows(q, &row[i], &pivot) < 0)
+				i++;
+			while (compare_rows(q, &row[j], &pivot) > 0)
+				j--;
+			if (i >= j)
+				break;
+			swap(&row[i], &row[j]);
+		}
+		/* rows up to j come before those behind it, or are equal */
+		if (k - 1 <= j)
+			high = j;
+		else
+			low = j + 1;
 	}
 }
 
-static void heap_add(const struct ps_conn_query *q, struct row *row, size_t n, struct row added)
+/*
+ * The page is what comes first of more rows than it has; when there is no room for another, those behind it go. So a
+ * row costs a few comparisons, also when every one of a million comes before all that were met.
+ */
+struct selection {
+	struct row row[2 * PS_REQUEST_PAGE_MAX];
+	struct row last; /* of the page, once one was full */
+	size_t n;
+	bool was_full;
+};
+
+static void select_row(const struct ps_conn_query *q, struct selection *s, const struct row *added)
 {
-	size_t i = n;
-
-	for (; i > 0; i = (i - 1) / 2) {
-		if (compare_rows(q, &row[(i - 1) / 2], &added) >= 0)
-			break;
-		row[i] = row[(i - 1) / 2];
-	}
-	row[i] = added;
-}
-
-static void heap_sort(const struct ps_conn_query *q, struct row *row, size_t n)
-{
-	while (n-- > 1) {
-		struct row last = row[0];
-
-		row[0] = row[n];
-		row[n] = last;
-		heap_sink(q, row, n, 0);
-	}
+	if (s->was_full && compare_rows(q, added, &s->last) > 0)
+		return;
+	s->row[s->n++] = *added;
+	if (s->n < PS_ARRAY_SIZE(s->row))
+		return;
+	select_first(q, s->row, s->n, q->limit);
+	s->n = q->limit;
+	s->last = s->row[s->n - 1];
+	s->was_full = true;
 }
 
 void ps_conn_query_run(const struct ps_conn_query *q, const struct ps_conn_table *table, struct ps_conn_page *ret_page)
 {
 	const struct row cursor = row_of(q, &q->cursor);
-	struct row heap[PS_REQUEST_PAGE_MAX];
-	size_t position = 0, following = 0, n = 0;
+	struct selection s = {.n = 0};
+	size_t position = 0, following = 0;
 	const struct ps_conn *c;
 	bool ended;
 
@@ -394,17 +414,12 @@ void ps_conn_query_run(const struct ps_conn_query *q, const struct ps_conn_table
 		if (q->has_cursor && compare_rows(q, &row, &cursor) <= 0)
 			continue;
 		following++;
-		if (n < q->limit) {
-			heap_add(q, heap, n++, row);
-		} else if (compare_rows(q, &row, &heap[0]) < 0) {
-			heap[0] = row;
-			heap_sink(q, heap, n, 0);
-		}
+		select_row(q, &s, &row);
 	}
-	heap_sort(q, heap, n);
-	for (size_t i = 0; i < n; i++)
-		ret_page->row[i] = heap[i].conn;
-	ret_page->n = n;
-	if (following > n)
-		cursor_write(q, heap[n - 1].conn, ret_page->next);
+	qsort_r(s.row, s.n, sizeof(s.row[0]), by_order, (void *)(uintptr_t)q);
+	ret_page->n = PS_MIN(s.n, (size_t)q->limit);
+	for (size_t i = 0; i < ret_page->n; i++)
+		ret_page->row[i] = s.row[i].conn;
+	if (following > ret_page->n)
+		cursor_write(q, ret_page->row[ret_page->n - 1], ret_page->next);
 }

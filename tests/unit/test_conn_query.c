@@ -195,6 +195,55 @@ static void pages_of_every_order(void **state)
 	}
 }
 
+/* Many more rows than a selection holds, in ascending, descending and random order of arrival, with many equal keys. */
+static void many_more_rows_than_a_page(void **state)
+{
+	static const unsigned limits[] = {1000, 999, 137};
+	enum {
+		ROWS = 7 * PS_REQUEST_PAGE_MAX + 13
+	};
+
+	(void)state;
+	for (unsigned how = 0; how < 18; how++) {
+		_cleanup_(ps_conn_table_free) struct ps_conn_table *many = NULL;
+		bool descending = how % 2;
+		struct ps_conn_page page;
+		struct ps_conn_query q;
+		struct ps_conn last = {0};
+		size_t rows = 0;
+
+		assert_int_equal(ps_conn_table_new(ROWS, &many), 0);
+		for (unsigned i = 0; i < ROWS; i++) {
+			struct ps_conn c = {.id = i + 1};
+
+			c.last_seen = how / 2 % 3 == 0   ? i / 3
+				      : how / 2 % 3 == 1 ? ROWS - i / 3
+							 : mk_random(&rnd) % 200;
+			c.last_seen++;
+			assert_int_equal(ps_conn_table_apply(many, &c, false, 1), PS_CHANGE_NEW);
+		}
+		assert_int_equal(parse(descending ? "{}" : "{\"order\": \"asc\"}", &q, NULL), 0);
+		q.limit = limits[how / 6];
+		do {
+			ps_conn_query_run(&q, many, &page);
+			assert_int_equal(page.total, ROWS);
+			for (size_t i = 0; i < page.n; i++) {
+				const struct ps_conn *c = page.row[i];
+
+				if (rows++ && c->last_seen == last.last_seen)
+					assert_true(descending ? c->id < last.id : c->id > last.id);
+				else if (rows > 1)
+					assert_true(descending ? c->last_seen < last.last_seen
+							       : c->last_seen > last.last_seen);
+				last = *c;
+			}
+			q.cursor = last;
+			q.has_cursor = true;
+		} while (page.next[0]);
+		assert_int_equal(rows, ROWS);
+	}
+}
+
 static void orders_mean_what_they_say(void **state)
 {
 	struct ps_conn_page page;
@@ -263,6 +312,7 @@ int main(void)
 		TEST(bad_arguments_are_named),
 		TEST(filters),
 		TEST(pages_of_every_order),
+		TEST(many_more_rows_than_a_page),
 		TEST(orders_mean_what_they_say),
 		TEST(pages_of_a_changing_table),
 	};
