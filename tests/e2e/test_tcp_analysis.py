@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What is said of TCP connections, against what the kernel that sends says of them: retransmissions and round-trip times over a
-link of 20 ms that loses 1 %, none at all over one that loses nothing or to a receiver that has closed its window.
+"""What is said of TCP connections, against what the kernel that sends says of them: retransmissions and round-trip times over
+a link of 20 ms that loses 1 %, none at all over one that loses nothing or to a receiver that has closed its window.
 
 	server (watched: ps0) ── m0 [link] m1 ── ps1 client
 
@@ -9,15 +9,18 @@ The link is tc netem where the kernel has it, else link_emulator; 10 ms and 1 % 
 - The watched host sends: its egress program stands before the loss and sees every segment, so orig_retrans_packets is the number
   that `ss -ti` gives as retransmitted (retrans:now/TOTAL), segment by segment.
 - The watched host receives: what was lost before it is not seen. A segment that was sent again either fills a hole, which is out
-  of order for an onlooker, or repeats what had arrived. Both together are what the sender repeated, less what the link lost of it.
+  of order for an onlooker, or repeats what had arrived. Both together are what the sender repeated, less what the link lost of
+  that.
 
 Window probes (RFC 9293 3.8.6.1) repeat nothing, for us as for the kernel. A receiver without memory may throw away what it had
 offered to take, though; what its peer then sends again counts as sent again, for us as for the kernel and tshark.
 """
 
+import collections
 import contextlib
 import fcntl
 import json
+import math
 import os
 import re
 import signal
@@ -115,25 +118,27 @@ class Far(Lab):
             raise
 
 
+Kernel = collections.namedtuple("Kernel", "segments again rtt_us")
+
+
 def counted_by_kernel(ns):
-    """{(local port, peer port): (segments sent, of them sent again)} of all connections that this end's kernel has."""
+    """{(local port, peer port): Kernel} of all connections that this end's kernel has."""
     found = {}
     for line in ns.run("ss", "-tinaOH").splitlines():
         _, _, _, here, there, *_ = line.split()
-        sent = re.search(r"\bsegs_out:(\d+)", line)
-        again = re.search(r"\bretrans:\d+/(\d+)", line)
-        if sent:
-            found[tuple(int(end.rpartition(":")[2]) for end in (here, there))] = int(sent.group(1)), int(again.group(1)) if again else 0
+        sent, again, rtt = (re.search(form, line) for form in (r"\bsegs_out:(\d+)", r"\bretrans:\d+/(\d+)", r"\brtt:([\d.]+)/"))
+        if sent and rtt:
+            ends = tuple(int(end.rpartition(":")[2]) for end in (here, there))
+            found[ends] = Kernel(int(sent.group(1)), int(again.group(1)) if again else 0, float(rtt.group(1)) * 1000)
     return found
 
 
 def records(api, keys, final):
-    """{(originator's port, responder's port): record} of `keys`, once final(record) is true of all, or after 10 s anyway: a
-    connection reports once a second."""
+    """{(originator's port, responder's port): record} of `keys`, once final(key, record) is true of all, or after 10 s anyway:
+    a connection reports once a second. What has left the table meanwhile is as it was last."""
     found = {}
 
     def all_final():
-        found.clear()
         for conn in api.connections():
             if conn["proto"] == "tcp" and (conn["src_port"], conn["dst_port"]) in keys:
                 found[conn["src_port"], conn["dst_port"]] = conn
@@ -148,17 +153,17 @@ def median_near(report, what, values, target):
     """Within a tenth: the median, as a lost segment of a handshake or a busy machine spoils a single one."""
     known = [value for value in values if value]
     middle = statistics.median(known) if known else 0
-    report.check(f"{what}: {middle:.0f} µs of {target} µs", abs(middle - target) <= target / 10, known)
+    report.check(f"{what}: {middle:.0f} µs of {target:.0f} µs", abs(middle - target) <= target / 10, known)
 
 
-class RoundTrips(threading.Thread):
-    """Reads rtt_us of every connection to `port` twice a second: it is smoothed over the last samples only, of which a busy
-    machine delays some."""
+class Watch(threading.Thread):
+    """While entered: what the sender's kernel says of its connections to or from `port`, until each is gone, and every rtt_us,
+    the kernel's and ours: each is of the last few samples only."""
 
-    def __init__(self, api, port):
+    def __init__(self, ns, api, port):
         super().__init__(daemon=True)
-        self.api, self.port = api, port
-        self.seen = []
+        self.ns, self.api, self.port = ns, api, port
+        self.again, self.kernel_rtts, self.our_rtts = {}, [], []
         self.over = threading.Event()
 
     def __enter__(self):
@@ -166,15 +171,32 @@ class RoundTrips(threading.Thread):
         return self
 
     def run(self):
-        while not self.over.wait(0.5):
-            with contextlib.suppress(OSError):
-                # Those that carry data: a control connection acknowledges late.
-                self.seen += [conn["rtt_us"] for conn in self.api.connections()
-                              if conn["dst_port"] == self.port and conn["orig_packets"] + conn["resp_packets"] > 100]
+        turn = 0
+        while not self.over.wait(0.1):
+            turn += 1
+            for ends, kernel in counted_by_kernel(self.ns).items():
+                if self.port in ends:
+                    self.again[ends] = kernel.again
+                    # Those that carry data: the other end of a control connection acknowledges late.
+                    if turn % 5 == 0 and kernel.segments > 100:
+                        self.kernel_rtts.append(kernel.rtt_us)
+            if turn % 5 == 0:
+                with contextlib.suppress(OSError):
+                    self.our_rtts += [conn["rtt_us"] for conn in self.api.connections()
+                                      if conn["dst_port"] == self.port and conn["rtt_us"] and
+                                      max(conn["orig_packets"], conn["resp_packets"]) > 100]
 
     def __exit__(self, *_):
+        time.sleep(1)  # what is still under way
         self.over.set()
         self.join(10)
+
+    def compare_rtt(self, report, what):
+        """Ours, within a tenth of the delay that was set. A quarter may be earlier and the rest later, as a machine that stands
+        still now and then adds to the delay and never takes from it."""
+        kernel, ours = (statistics.quantiles(rtts, n=4)[0] if len(rtts) > 1 else 0 for rtts in (self.kernel_rtts, self.our_rtts))
+        report.check(f"{what}: rtt_us {ours:.0f} µs of {RTT_US} µs, the kernel's {kernel:.0f} µs",
+                     abs(ours - RTT_US) <= RTT_US / 10, self.our_rtts)
 
 
 # --- The watched host's own transfers, compared exactly ---------------------------------------------------------------------
@@ -223,7 +245,7 @@ class Transfer:
     def compare(self, api):
         """{ports: (segments sent, of them sent again)}, the same as it is reported, and the records."""
         counted = counted_by_kernel(self.sender)
-        kernel = {(port, self.port): counted[port, self.port] for port in self.ports}
+        kernel = {(port, self.port): counted[port, self.port][:2] for port in self.ports}
         found = records(api, kernel, lambda key, conn: conn["orig_packets"] == kernel[key][0])
         return kernel, {key: (conn["orig_packets"], conn["orig_retrans_packets"]) for key, conn in found.items()}, found
 
@@ -237,7 +259,7 @@ def _unacknowledged(sock):
 
 
 def exact(report, far, api, what):
-    with RoundTrips(api, 5001) as trips:
+    with Watch(far.server, api, 5001) as watch:
         transfer = Transfer(far.server, far.client, CLIENT4, 5001, STREAMS, 4 << 20)
     with contextlib.closing(transfer):
         kernel, ours, _ = transfer.compare(api)
@@ -245,40 +267,16 @@ def exact(report, far, api, what):
     report.check(f"{what}: {STREAMS} × 4 MiB arrived", transfer.complete)
     report.check(f"{what}: segments, and the {again} sent again, are the kernel's, connection by connection",
                  again > 0 and ours == kernel, f"got {ours}, kernel {kernel}")
-    median_near(report, f"{what}: rtt_us", trips.seen, RTT_US)
+    watch.compare_rtt(report, what)
 
 
 # --- iperf3 -----------------------------------------------------------------------------------------------------------------
 
 
-class KernelWatch(threading.Thread):
-    """What the sender's kernel says of its connections to or from `port`, until each is gone."""
-
-    def __init__(self, ns, port):
-        super().__init__(daemon=True)
-        self.ns, self.port = ns, port
-        self.again = {}
-        self.over = threading.Event()
-
-    def __enter__(self):
-        self.start()
-        return self
-
-    def run(self):
-        while not self.over.wait(0.1):
-            for ends, (_, again) in counted_by_kernel(self.ns).items():
-                if self.port in ends:
-                    self.again[ends] = again
-
-    def __exit__(self, *_):
-        time.sleep(1)  # what is still under way
-        self.over.set()
-        self.join(10)
-
-
 def iperf3(client, server, address, port, *args):
     """What iperf3 says at its end."""
-    listening = server.popen("iperf3", "-s", "-1", "-B", address, "-p", port, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    listening = server.popen("iperf3", "-s", "-1", "-B", address, "-p", port, **silent)
     try:
         wait_for("iperf3 listens", lambda: f":{port} " in server.run("ss", "-tlnH"), 10)
         answer = json.loads(client.run("iperf3", "-J", "-c", address, "-p", port, *args, check=False))
@@ -293,14 +291,15 @@ def iperf3(client, server, address, port, *args):
 
 def through_iperf3(report, far, api, what, begins, sends, fields, arriving=1.0):
     """iperf3 from the namespace `begins`, data from the namespace `sends`: the sum over the data streams, within 2 % of the
-    kernel's. iperf3 asks it before the last data is across, we do some time before the socket is gone: who asked last is right."""
+    kernel's. iperf3 asks it before the last data is across, we do until shortly before the socket is gone: who asked last is
+    right."""
     port = 5201
     server, address = (far.client, CLIENT4) if begins is far.server else (far.server, SERVER4)
     args = ("-P", STREAMS, "-t", SECONDS, *(() if begins is sends else ("-R",)))
-    with RoundTrips(api, port) as trips, KernelWatch(sends, port) as watch:
+    with Watch(sends, api, port) as watch:
         answer = iperf3(begins, server, address, port, *args)
     ends = [(stream["local_port"], stream["remote_port"]) for stream in answer["start"]["connected"]]
-    found = records(api, ends, lambda _, conn: conn["end_reason"])
+    found = records(api, ends, lambda _, conn: conn["state"] == "time_wait")
     report.equal(f"{what}: streams found", len(found), STREAMS)
     side = "orig" if begins is sends else "resp"
     by_socket = {stream["sender"]["socket"]: stream["sender"]["retransmits"] for stream in answer["end"]["streams"]}
@@ -311,9 +310,11 @@ def through_iperf3(report, far, api, what, begins, sends, fields, arriving=1.0):
     expected = kernel * arriving
     off = abs(ours - expected) / expected if expected else 1.0
     note(f"{what}: sent again {sum(by_ss)} (ss), {sum(by_iperf3)} (iperf3); {ours} reported")
-    report.check(f"{what}: segments sent again {off:.2%} off", off <= 0.02, f"{ours} of {expected:.1f}")
+    # How many of them the link lost is known by its probability only: three standard deviations.
+    scatter = 3 * math.sqrt(kernel * (1 - arriving)) / expected if expected else 0
+    report.check(f"{what}: segments sent again {off:.2%} off", off <= 0.02 + scatter, f"{ours} of {expected:.1f}")
     if sends is far.server:
-        median_near(report, f"{what}: rtt_us", trips.seen, RTT_US)
+        watch.compare_rtt(report, what)
     median_near(report, f"{what}: rtt_handshake_us", [conn["rtt_handshake_us"] for conn in found.values()], RTT_US)
 
 
@@ -335,12 +336,13 @@ def lossy(report, gso):
 
 def steady(host):
     """So that the stage itself neither loses anything (a veth holds 256 frames) nor repeats in case something got lost (a tail
-    loss probe, when an acknowledgement is a few milliseconds late; everything, when it is late by 200 ms: a busy machine's are)."""
+    loss probe, when an acknowledgement is a few milliseconds late; all, when it is late by 200 ms: a busy machine's are)."""
     for ns, iface, address in ((host.server, "ps0", SERVER4), (host.client, "ps1", CLIENT4)):
         ns.sysctl("ipv4/tcp_wmem", "4096 131072 131072")
         ns.sysctl("ipv4/tcp_early_retrans", 0)
         network = address.rpartition(".")[0] + ".0/24"
-        ns.run("ip", "route", "change", network, "dev", iface, "proto", "kernel", "scope", "link", "src", address, "rto_min", "3s")
+        ns.run("ip", "route", "change", network, "dev", iface, "proto", "kernel", "scope", "link", "src", address,
+               "rto_min", "3s")
 
 
 def lossless(report, offload):
@@ -396,7 +398,7 @@ def closed_window(report, host, api, what, ends, port, memory):
             received += len(other.recv(65536))
         wait_for("all is acknowledged", lambda: _unacknowledged(sock) == 0, 10)
         key = (sock.getsockname()[1], port)
-        kernel = counted_by_kernel(sender)[key]
+        kernel = counted_by_kernel(sender)[key][:2]
         conn = records(api, [key], lambda _, conn: conn["orig_packets"] == kernel[0])[key]
     report.check(f"{what}: the window was closed", conn["resp_zero_windows"] > 0, conn)
     if memory < 65536:

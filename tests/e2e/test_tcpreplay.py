@@ -100,10 +100,12 @@ def compare(report, host, trace):
         live, expected, live_groups = tables()
         totals = pipeline.api.get("/api/stats")
     whole = sum(1 for row in expected.values() if len(row) == 3)
-    report.check(f"{trace.name}: {len(expected)} connections, {whole} of them word by word", live == expected, difference(live, expected))
+    report.check(f"{trace.name}: {len(expected)} connections, {whole} of them word by word", live == expected,
+                 difference(live, expected))
     report.check(f"{trace.name}: {len(groups)} ICMP groups", live_groups == groups, difference(live_groups, groups))
     names = [name for name in totals if re.match(r"(Total|Dropped|Malformed|TCP|ICMP)", name)]
-    report.equal(f"{trace.name}: totals", {name: totals[name] for name in names}, {name: replayed["stats"][name] for name in names})
+    report.equal(f"{trace.name}: totals", {name: totals[name] for name in names},
+                 {name: replayed["stats"][name] for name in names})
 
 
 def test(report):
