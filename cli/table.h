@@ -38,8 +38,8 @@ void ps_table_cellf(struct ps_table *t, enum ps_style style, const char *fmt, ..
 size_t ps_table_rows(const struct ps_table *t);
 
 /*
- * Leaves columns out until a line takes at most `width` characters: those with the titles of `order` (ends with NULL), the
- * first first. Returns how many are left out; the table may still be too wide.
+ * Leaves columns out until a line takes at most `width` characters: those with the titles of `order` (ends with NULL),
+ * the first first. Returns how many are left out; the table may still be too wide.
  */
 size_t ps_table_fit(struct ps_table *t, size_t width, const char *const *order);
 

@@ -13,7 +13,7 @@ struct ps_buf {
 	size_t len;
 	size_t cap;
 	size_t limit; /* 0 = none: never grows beyond this many bytes (-E2BIG) */
-	int error; /* 0, -ENOMEM, -E2BIG */
+	int error;    /* 0, -ENOMEM, -E2BIG */
 };
 
 #define PS_BUF_INIT \
@@ -21,7 +21,7 @@ struct ps_buf {
 		0 \
 	}
 
-void ps_buf_free(struct ps_buf *b); /* leaves it empty and usable; fits _cleanup_ */
+void ps_buf_free(struct ps_buf *b);  /* leaves it empty and usable; fits _cleanup_ */
 void ps_buf_reset(struct ps_buf *b); /* len and error to 0, keeps the memory */
 
 /* Room for n more bytes: the place to write them, or NULL (sticky). Does not change len. */

@@ -1,6 +1,7 @@
 /*
  * Clocks. Kernel records carry boot time (CLOCK_BOOTTIME ns), people want wall-clock time (ns since 1970).
- * The difference is read when a record is shown, so that a time stays right after suspend and after a step of the wall clock.
+ * The difference is read when a record is shown, so that a time stays right after suspend and after a step of the wall
+ * clock.
  */
 #ifndef PS_CLOCK_H
 #define PS_CLOCK_H

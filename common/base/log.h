@@ -24,8 +24,9 @@ void ps_log_setup(const char *program, enum ps_log_level level);
 int ps_log_level_parse(const char *text, enum ps_log_level *ret_level);
 
 /*
- * Writes one line. `fmt` gives key=value pairs as printf does, each value WITHOUT spaces unless it is written "%s" inside
- * double quotes in the format: ps_log(PS_LOG_WARN, "cannot attach", "iface=%s reason=\"%s\"", …). NULL fmt = no pairs.
+ * Writes one line. `fmt` gives key=value pairs as printf does, each value WITHOUT spaces unless it is written "%s"
+ * inside double quotes in the format: ps_log(PS_LOG_WARN, "cannot attach", "iface=%s reason=\"%s\"", …). NULL fmt = no
+ * pairs.
  */
 void ps_log(enum ps_log_level level, const char *msg, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 

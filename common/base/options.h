@@ -7,9 +7,9 @@
  *		PS_OPT_END,
  *	};
  *
- * --iface X, --iface=X, -iface X and PACKETSCOPE_IFACE=X all work; an empty variable counts as not set; --flag=no takes a BOOL back. In the
- * file (INI; comments are whole lines that begin with # or ;, a value may stand in double quotes) a key stands under the section of the
- * program ([collector]) or under [packetscope] for all, the program's own first.
+ * --iface X, --iface=X, -iface X and PACKETSCOPE_IFACE=X all work; an empty variable counts as not set; --flag=no takes
+ *a BOOL back. In the file (INI; comments are whole lines that begin with # or ;, a value may stand in double quotes) a
+ *key stands under the section of the program ([collector]) or under [packetscope] for all, the program's own first.
  */
 #ifndef PS_OPTIONS_H
 #define PS_OPTIONS_H
@@ -21,37 +21,53 @@
 #include "error.h"
 
 enum ps_option_type {
-	PS_OPTION_STR, /* const char *: argv's, the environment's or memory that lives as long as the program */
-	PS_OPTION_BOOL, /* bool; as a flag without value; "true/false/1/0/yes/no" elsewhere */
-	PS_OPTION_U64, /* uint64_t within min…max */
+	PS_OPTION_STR,     /* const char *: argv's, the environment's or memory that lives as long as the program */
+	PS_OPTION_BOOL,    /* bool; as a flag without value; "true/false/1/0/yes/no" elsewhere */
+	PS_OPTION_U64,     /* uint64_t within min…max */
 	PS_OPTION_SECONDS, /* uint64_t in ns; "5", "0.5", "120s", "5m", "2h" */
 };
 
 struct ps_option {
 	const char *name; /* long name, without dashes; NULL ends the table */
-	char letter; /* short name or 0 */
+	char letter;      /* short name or 0 */
 	enum ps_option_type type;
-	size_t offset; /* into the settings struct */
+	size_t offset;        /* into the settings struct */
 	const char *fallback; /* default as text; NULL = zero */
-	uint64_t min, max; /* for U64 and SECONDS (ns); max 0 = no limit */
-	const char *arg; /* shown in the help; NULL for BOOL */
+	uint64_t min, max;    /* for U64 and SECONDS (ns); max 0 = no limit */
+	const char *arg;      /* shown in the help; NULL for BOOL */
 	const char *help;
 };
 
-#define PS_OPT_STR(n, l, st, f, def, a, h) { n, l, PS_OPTION_STR, offsetof(st, f), def, 0, 0, a, h }
-#define PS_OPT_BOOL(n, l, st, f, h) { n, l, PS_OPTION_BOOL, offsetof(st, f), "false", 0, 0, NULL, h }
-#define PS_OPT_U64(n, l, st, f, def, lo, hi, a, h) { n, l, PS_OPTION_U64, offsetof(st, f), def, lo, hi, a, h }
-#define PS_OPT_SECONDS(n, l, st, f, def, lo, hi, h) { n, l, PS_OPTION_SECONDS, offsetof(st, f), def, lo, hi, "SECONDS", h }
-#define PS_OPT_END { NULL, 0, PS_OPTION_STR, 0, NULL, 0, 0, NULL, NULL }
+#define PS_OPT_STR(n, l, st, f, def, a, h) \
+	{ \
+		n, l, PS_OPTION_STR, offsetof(st, f), def, 0, 0, a, h \
+	}
+#define PS_OPT_BOOL(n, l, st, f, h) \
+	{ \
+		n, l, PS_OPTION_BOOL, offsetof(st, f), "false", 0, 0, NULL, h \
+	}
+#define PS_OPT_U64(n, l, st, f, def, lo, hi, a, h) \
+	{ \
+		n, l, PS_OPTION_U64, offsetof(st, f), def, lo, hi, a, h \
+	}
+#define PS_OPT_SECONDS(n, l, st, f, def, lo, hi, h) \
+	{ \
+		n, l, PS_OPTION_SECONDS, offsetof(st, f), def, lo, hi, "SECONDS", h \
+	}
+#define PS_OPT_END \
+	{ \
+		NULL, 0, PS_OPTION_STR, 0, NULL, 0, 0, NULL, NULL \
+	}
 
 /*
- * Fills `settings` from defaults, file, environment, flags. `program` is the section ("collector"). `*argc`/`argv` lose the
- * flags: what remains are the operands (argv[0] stays; "--" ends flags). The file is --config FILE, or
- * PACKETSCOPE_CONFIG, or `default_file` if it exists (NULL = none); an unknown key in the program's own section is an error, in
- * [packetscope] it is not. -EINVAL fills err (field = option name, message with the remedy). -ECANCELED: --help was asked for.
+ * Fills `settings` from defaults, file, environment, flags. `program` is the section ("collector"). `*argc`/`argv` lose
+ * the flags: what remains are the operands (argv[0] stays; "--" ends flags). The file is --config FILE, or
+ * PACKETSCOPE_CONFIG, or `default_file` if it exists (NULL = none); an unknown key in the program's own section is an
+ * error, in [packetscope] it is not. -EINVAL fills err (field = option name, message with the remedy). -ECANCELED:
+ * --help was asked for.
  */
-int ps_options_parse(const struct ps_option *table, const char *program, const char *default_file, int *argc, char **argv,
-	void *settings, struct ps_error *err);
+int ps_options_parse(const struct ps_option *table, const char *program, const char *default_file, int *argc,
+	char **argv, void *settings, struct ps_error *err);
 
 /* Help text of a table, one option a line, as --help prints it. */
 struct ps_buf;

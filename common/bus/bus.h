@@ -1,5 +1,6 @@
 /*
- * The bus: ZeroMQ sockets, three frames a message (topic, header, payload), sequence numbers a topic. Nothing outside common/bus/ includes zmq.
+ * The bus: ZeroMQ sockets, three frames a message (topic, header, payload), sequence numbers a topic. Nothing outside
+ * common/bus/ includes zmq.
  *
  * Every function must be called from the one thread that made its object.
  */
@@ -27,11 +28,11 @@ int ps_topic_parse(const char *name, size_t len, enum ps_topic *ret_topic);
 
 /* Where the sockets are. ipc:// under the run directory unless said otherwise. */
 struct ps_endpoints {
-	char events[128]; /* collector's PUB for taps */
-	char feed[128]; /* collector's PUB for the aggregator: reports what it refuses, so loss is known */
-	char state[128]; /* aggregator's PUB */
+	char events[128];  /* collector's PUB for taps */
+	char feed[128];    /* collector's PUB for the aggregator: reports what it refuses, so loss is known */
+	char state[128];   /* aggregator's PUB */
 	char control[128]; /* aggregator's ROUTER */
-	char ai[128]; /* AI worker's ROUTER */
+	char ai[128];      /* AI worker's ROUTER */
 };
 
 /* run_dir "/run/packetscope" → ipc:///run/packetscope/events.sock and so on. -ENAMETOOLONG. */
@@ -47,38 +48,40 @@ void ps_bus_free(struct ps_bus **bus); /* after all sockets */
 struct ps_publisher;
 
 /*
- * Binds a PUB socket. Batches records by topic and sends a batch when it holds PS_BUS_RECORDS_MAX or is PS_BUS_DELAY_NS old.
- * `reliable`: for one subscriber that must know its loss (the feed): a message that it would not take is not dropped silently but counted
- * in `refused`; the publisher never waits. An ipc path is made with mode 0660; a stale socket file is replaced. err says what a failed
- * bind means. `epoch` is drawn from the wall clock.
+ * Binds a PUB socket. Batches records by topic and sends a batch when it holds PS_BUS_RECORDS_MAX or is PS_BUS_DELAY_NS
+ * old. `reliable`: for one subscriber that must know its loss (the feed): a message that it would not take is not
+ * dropped silently but counted in `refused`; the publisher never waits. An ipc path is made with mode 0660; a stale
+ * socket file is replaced. err says what a failed bind means. `epoch` is drawn from the wall clock.
  */
-int ps_publisher_new(struct ps_bus *bus, const char *endpoint, bool reliable, struct ps_publisher **ret_pub,
-	struct ps_error *err);
+int ps_publisher_new(
+	struct ps_bus *bus, const char *endpoint, bool reliable, struct ps_publisher **ret_pub, struct ps_error *err);
 void ps_publisher_free(struct ps_publisher **pub); /* flushes */
 
 /*
- * Makes `pub` a twin of `other`, before either has sent anything: one epoch, so that sequence numbers mean the same on both as
- * long as both are given the same records and flushed together. -ENOMEM.
+ * Makes `pub` a twin of `other`, before either has sent anything: one epoch, so that sequence numbers mean the same on
+ * both as long as both are given the same records and flushed together. -ENOMEM.
  */
 int ps_publisher_twin(struct ps_publisher *pub, const struct ps_publisher *other);
 
 /*
- * Queues one record of the topic's type; sends when the batch is full. now: boot time, ns. Before a batch go the waiting ones of the same
- * record type whose topics come earlier in topic.def, so that no connection's end overtakes its beginning. A refused message is no
- * error; a record that cannot be queued (-ENOMEM) is counted in `refused` too.
+ * Queues one record of the topic's type; sends when the batch is full. now: boot time, ns. Before a batch go the
+ * waiting ones of the same record type whose topics come earlier in topic.def, so that no connection's end overtakes
+ * its beginning. A refused message is no error; a record that cannot be queued (-ENOMEM) is counted in `refused` too.
  */
 int ps_publisher_record(struct ps_publisher *pub, enum ps_topic topic, const void *record, uint64_t now);
-/* Sends one map (topics without record type) at once: the payload is the map itself, n is 1, and the header has no `fields`. */
+/* Sends one map (topics without record type) at once: the payload is the map itself, n is 1, and the header has no
+ * `fields`. */
 int ps_publisher_map(struct ps_publisher *pub, enum ps_topic topic, const struct ps_value *map);
-/* Sends every batch older than PS_BUS_DELAY_NS (or all, with force). Returns ns until the next is due, UINT64_MAX if none waits. */
+/* Sends every batch older than PS_BUS_DELAY_NS (or all, with force). Returns ns until the next is due, UINT64_MAX if
+ * none waits. */
 uint64_t ps_publisher_flush(struct ps_publisher *pub, uint64_t now, bool force);
 /* Losses before the bus that the header's `lost` shall tell (ring buffer), per topic, absolute. */
 void ps_publisher_set_lost(struct ps_publisher *pub, enum ps_topic topic, uint64_t lost);
 
 struct ps_publisher_totals {
 	uint64_t published[PS_TOPICS]; /* records sent */
-	uint64_t refused[PS_TOPICS]; /* records of messages that a reliable socket would not take */
-	uint64_t seq[PS_TOPICS]; /* last sequence number given */
+	uint64_t refused[PS_TOPICS];   /* records of messages that a reliable socket would not take */
+	uint64_t seq[PS_TOPICS];       /* last sequence number given */
 	uint64_t epoch;
 };
 void ps_publisher_totals(const struct ps_publisher *pub, struct ps_publisher_totals *ret_totals);
@@ -90,12 +93,12 @@ struct ps_subscriber;
 struct ps_message {
 	enum ps_topic topic;
 	uint64_t epoch, seq, ts, lost;
-	uint32_t n; /* records */
+	uint32_t n;              /* records */
 	struct ps_value *header; /* as it came, `fields` among it; owned by the message */
-	const uint8_t *payload; /* owned by the message */
+	const uint8_t *payload;  /* owned by the message */
 	size_t payload_len;
 	uint64_t missed; /* messages of this topic that were lost just before this one, by seq; after a new epoch 0 */
-	bool restarted; /* first message, or the publisher's epoch has changed: what was known may be stale */
+	bool restarted;  /* first message, or the publisher's epoch has changed: what was known may be stale */
 	void *impl;
 };
 
@@ -105,8 +108,8 @@ int ps_subscriber_new(struct ps_bus *bus, const char *endpoint, uint32_t topics,
 void ps_subscriber_free(struct ps_subscriber **sub);
 
 /*
- * Takes one message without waiting. 1 = got one, 0 = nothing there, -EBADMSG = a message that breaks the format was thrown
- * away and counted. ps_message_free when done.
+ * Takes one message without waiting. 1 = got one, 0 = nothing there, -EBADMSG = a message that breaks the format was
+ * thrown away and counted. ps_message_free when done.
  */
 int ps_subscriber_next(struct ps_subscriber *sub, struct ps_message *ret_msg);
 void ps_message_free(struct ps_message *msg); /* fits _cleanup_ */
@@ -118,32 +121,33 @@ struct ps_responder;
 struct ps_requester;
 
 /*
- * On the wire a request is [header, args] behind the identity frame, header {v, id, op, peer, deadline}; a reply is [header, body] or
- * [header, body, payload], header {v, id, status} and with status >= 400 `error` {code, field, message}. The payload, if any, is a batch whose
- * columns body.fields names.
+ * On the wire a request is [header, args] behind the identity frame, header {v, id, op, peer, deadline}; a reply is
+ * [header, body] or [header, body, payload], header {v, id, status} and with status >= 400 `error` {code, field,
+ * message}. The payload, if any, is a batch whose columns body.fields names.
  */
 struct ps_request {
 	uint8_t identity[64];
 	size_t identity_len;
 	uint64_t id;
 	char op[48];
-	char peer[64]; /* who asks, as the requester says: an address, "cli", "local" */
+	char peer[64];         /* who asks, as the requester says: an address, "cli", "local" */
 	struct ps_value *args; /* a map; owned by the request */
 };
 
 int ps_responder_new(struct ps_bus *bus, const char *endpoint, struct ps_responder **ret_resp, struct ps_error *err);
 void ps_responder_free(struct ps_responder **resp);
 /*
- * 1, 0 or -EBADMSG as ps_subscriber_next. -ETIMEDOUT = a request past its deadline (wall clock, ns since 1970; a header without one
- * has all the time) was thrown away and counted: whoever asked has given it up and must not find later that it took effect.
+ * 1, 0 or -EBADMSG as ps_subscriber_next. -ETIMEDOUT = a request past its deadline (wall clock, ns since 1970; a header
+ * without one has all the time) was thrown away and counted: whoever asked has given it up and must not find later that
+ * it took effect.
  */
 int ps_responder_next(struct ps_responder *resp, struct ps_request *ret_req);
 void ps_request_free(struct ps_request *req);
 uint64_t ps_responder_malformed(const struct ps_responder *resp);
 uint64_t ps_responder_late(const struct ps_responder *resp);
 /*
- * status < 400: body (may be NULL) and payload (may be NULL); else err. A requester that has gone is no error. -E2BIG: more than
- * PS_VALUE_BYTES_MAX or PS_BUS_MESSAGE_MAX; the requester gets status 500, "too_large".
+ * status < 400: body (may be NULL) and payload (may be NULL); else err. A requester that has gone is no error. -E2BIG:
+ * more than PS_VALUE_BYTES_MAX or PS_BUS_MESSAGE_MAX; the requester gets status 500, "too_large".
  */
 int ps_responder_reply(struct ps_responder *resp, const struct ps_request *req, int status, const struct ps_value *body,
 	const uint8_t *payload, size_t payload_len, const struct ps_error *err);
@@ -153,7 +157,7 @@ struct ps_reply {
 	int status;
 	struct ps_error error; /* when status >= 400 */
 	struct ps_value *body; /* owned by the reply; may be NULL */
-	uint8_t *payload; /* owned by the reply; may be NULL */
+	uint8_t *payload;      /* owned by the reply; may be NULL */
 	size_t payload_len;
 };
 
@@ -161,17 +165,18 @@ struct ps_reply {
 int ps_requester_new(struct ps_bus *bus, const char *endpoint, struct ps_requester **ret_rq, struct ps_error *err);
 void ps_requester_free(struct ps_requester **rq);
 /*
- * Sends; the reply comes through ps_requester_next under the same id. args may be NULL (empty map). -EAGAIN: nobody is connected (yet) or
- * too many wait; nothing is kept for a part that is down. timeout_ms: the other end throws the request away when it reads it later than
- * that; 0 = never.
+ * Sends; the reply comes through ps_requester_next under the same id. args may be NULL (empty map). -EAGAIN: nobody is
+ * connected (yet) or too many wait; nothing is kept for a part that is down. timeout_ms: the other end throws the
+ * request away when it reads it later than that; 0 = never.
  */
-int ps_requester_send(struct ps_requester *rq, const char *op, const char *peer, const struct ps_value *args, int timeout_ms,
-	uint64_t *ret_id);
+int ps_requester_send(struct ps_requester *rq, const char *op, const char *peer, const struct ps_value *args,
+	int timeout_ms, uint64_t *ret_id);
 /* 1, 0 or -EBADMSG. */
 int ps_requester_next(struct ps_requester *rq, struct ps_reply *ret_reply);
 void ps_reply_free(struct ps_reply *reply);
-/* Sends and waits for that reply. -ETIMEDOUT fills err (503, "no_answer"). Replies to older requests are thrown away. */
-int ps_requester_call(struct ps_requester *rq, const char *op, const char *peer, const struct ps_value *args, int timeout_ms,
-	struct ps_reply *ret_reply, struct ps_error *err);
+/* Sends and waits for that reply. -ETIMEDOUT fills err (503, "no_answer"). Replies to older requests are thrown away.
+ */
+int ps_requester_call(struct ps_requester *rq, const char *op, const char *peer, const struct ps_value *args,
+	int timeout_ms, struct ps_reply *ret_reply, struct ps_error *err);
 
 #endif

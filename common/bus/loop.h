@@ -26,14 +26,16 @@ int ps_loop_add_responder(struct ps_loop *loop, struct ps_responder *resp, ps_lo
 int ps_loop_add_requester(struct ps_loop *loop, struct ps_requester *rq, ps_loop_fn fn, void *arg);
 void ps_loop_remove_fd(struct ps_loop *loop, int fd);
 
-/* Repeats every interval_ns; a late timer fires once, not several times. Returns its handle in ret_timer (may be NULL). */
+/* Repeats every interval_ns; a late timer fires once, not several times. Returns its handle in ret_timer (may be NULL).
+ */
 int ps_loop_add_timer(struct ps_loop *loop, uint64_t interval_ns, ps_loop_fn fn, void *arg, int *ret_timer);
 /* Changes a timer's interval and starts it anew; 0 stops it. A stopped timer stays known. */
 void ps_loop_set_timer(struct ps_loop *loop, int timer, uint64_t interval_ns);
 
 /*
- * SIGINT and SIGTERM end the loop with 0; SIGPIPE is ignored. Must be called before other threads start. `on_hup` is called at SIGHUP; if it is
- * NULL, SIGHUP ends the loop too (the terminal is gone). The signals are blocked: a child must unblock them before it executes a program.
+ * SIGINT and SIGTERM end the loop with 0; SIGPIPE is ignored. Must be called before other threads start. `on_hup` is
+ * called at SIGHUP; if it is NULL, SIGHUP ends the loop too (the terminal is gone). The signals are blocked: a child
+ * must unblock them before it executes a program.
  */
 int ps_loop_handle_signals(struct ps_loop *loop, ps_loop_fn on_hup, void *arg);
 

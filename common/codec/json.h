@@ -1,6 +1,6 @@
 /*
- * JSON. Reading is cJSON's (behind a check of size, depth and node count); writing is a stream into a ps_buf, exact for all 64-bit integers.
- * The only file that includes cJSON.
+ * JSON. Reading is cJSON's (behind a check of size, depth and node count); writing is a stream into a ps_buf, exact for
+ * all 64-bit integers. The only file that includes cJSON.
  */
 #ifndef PS_JSON_H
 #define PS_JSON_H
@@ -14,7 +14,8 @@
 #include "common/model/schema.h"
 #include "common/model/value.h"
 
-/* One document, nothing but white space after it; duplicate keys are an error. -EINVAL fills err (400, "bad_json", with the offset). */
+/* One document, nothing but white space after it; duplicate keys are an error. -EINVAL fills err (400, "bad_json", with
+ * the offset). */
 int ps_json_parse(const char *text, size_t len, struct ps_value **ret_value, struct ps_error *err);
 
 /* Compact text of a tree. */

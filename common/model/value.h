@@ -1,6 +1,6 @@
 /*
- * A value tree: what JSON and msgpack have in common, with integers kept exact. All control messages, rule bodies and replies
- * are such trees between the codecs and the code that means something by them.
+ * A value tree: what JSON and msgpack have in common, with integers kept exact. All control messages, rule bodies and
+ * replies are such trees between the codecs and the code that means something by them.
  *
  * A tree owns its children. Building functions take ownership of the child they are given ALSO when they fail.
  */
@@ -14,9 +14,9 @@
 enum ps_value_kind {
 	PS_VALUE_NULL,
 	PS_VALUE_BOOL,
-	PS_VALUE_INT, /* int64_t; anything that fits */
-	PS_VALUE_UINT, /* uint64_t above INT64_MAX only */
-	PS_VALUE_REAL, /* double, finite */
+	PS_VALUE_INT,    /* int64_t; anything that fits */
+	PS_VALUE_UINT,   /* uint64_t above INT64_MAX only */
+	PS_VALUE_REAL,   /* double, finite */
 	PS_VALUE_STRING, /* bytes with a length; UTF-8 when it came from JSON */
 	PS_VALUE_LIST,
 	PS_VALUE_MAP, /* string keys, insertion order, unique */
@@ -29,7 +29,7 @@ struct ps_value *ps_value_null(void);
 struct ps_value *ps_value_bool(bool b);
 struct ps_value *ps_value_int(int64_t i);
 struct ps_value *ps_value_uint(uint64_t u);
-struct ps_value *ps_value_real(double d); /* NaN and infinities become null */
+struct ps_value *ps_value_real(double d);        /* NaN and infinities become null */
 struct ps_value *ps_value_string(const char *s); /* NULL s = null */
 struct ps_value *ps_value_string_n(const char *s, size_t n);
 struct ps_value *ps_value_list(void);
@@ -48,10 +48,10 @@ void ps_value_unset(struct ps_value *map, const char *key);
 /* Reading. v may be NULL (kind NULL). */
 enum ps_value_kind ps_value_kind(const struct ps_value *v);
 const char *ps_value_kind_name(enum ps_value_kind kind); /* "a string", "a number" … for messages */
-size_t ps_value_count(const struct ps_value *v); /* children; 0 for leaves */
+size_t ps_value_count(const struct ps_value *v);         /* children; 0 for leaves */
 const struct ps_value *ps_value_get(const struct ps_value *map, const char *key); /* NULL: not there */
 const struct ps_value *ps_value_at(const struct ps_value *list_or_map, size_t i); /* NULL: beyond */
-const char *ps_value_key_at(const struct ps_value *map, size_t i); /* NULL: beyond */
+const char *ps_value_key_at(const struct ps_value *map, size_t i);                /* NULL: beyond */
 
 /* The leaf, or `fallback` when v is NULL or of another kind. Numbers convert when exact (3.0 is the integer 3). */
 bool ps_value_as_bool(const struct ps_value *v, bool fallback);

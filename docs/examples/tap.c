@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A tap in C: listens to Packet Scope's bus and keeps a table of the live connections. It needs libzmq and msgpack-c only:
+ * A tap in C: listens to Packet Scope's bus and keeps a table of the live connections. It needs libzmq and msgpack-c
+ *only:
  *
  *	cc -O2 -Wall -Wextra -o tap tap.c -lzmq -lmsgpackc	(-lmsgpack-c where the library is called that)
  *	sudo ./tap --dump-after 10
@@ -20,8 +21,13 @@
 #include <unistd.h>
 #include <zmq.h>
 
-enum { SOURCES = 2, TOPICS = 3, FRAMES = 3 };
-static const char *const sources[SOURCES] = {"events", "state"}, *const topics[TOPICS] = {"conn.new", "conn.update", "conn.end"};
+enum {
+	SOURCES = 2,
+	TOPICS = 3,
+	FRAMES = 3
+};
+static const char *const sources[SOURCES] = {"events", "state"}, *const topics[TOPICS] = {
+									 "conn.new", "conn.update", "conn.end"};
 
 struct conn {
 	char id[20];
@@ -44,7 +50,8 @@ struct message {
 
 static bool is(const msgpack_object *o, const char *text)
 {
-	return o->type == MSGPACK_OBJECT_STR && o->via.str.size == strlen(text) && !memcmp(o->via.str.ptr, text, o->via.str.size);
+	return o->type == MSGPACK_OBJECT_STR && o->via.str.size == strlen(text) &&
+	       !memcmp(o->via.str.ptr, text, o->via.str.size);
 }
 
 static const msgpack_object *get(const msgpack_object *map, const char *key)
@@ -114,11 +121,13 @@ static void fold_rows(const msgpack_object *fields, const msgpack_object *rows, 
 	}
 }
 
-/* A connection that the snapshot does not hold is gone, unless it is so young that the aggregator may not know it yet. */
+/* A connection that the snapshot does not hold is gone, unless it is so young that the aggregator may not know it yet.
+ */
 static void drop_unseen(const void *node, VISIT visit, void *began)
 {
 	struct conn *c = *(struct conn *const *)node;
-	if ((visit == postorder || visit == leaf) && c->pass != pass && (time_t)(c->last_seen / 1000000000) < *(time_t *)began - 1)
+	if ((visit == postorder || visit == leaf) && c->pass != pass &&
+		(time_t)(c->last_seen / 1000000000) < *(time_t *)began - 1)
 		c->live = false;
 }
 
