@@ -187,7 +187,6 @@ def test(report):
         wait_for("the gateway answers", well, 20)
         empty = private_bytes(aggregator)
         program = attached_program(os.path.join(programs.pin_root, "link", "xdp-ps0"))
-        before = counters(api)["counters"]["packets"]
         begun = time.monotonic()
         sent = fill(program)
         os.close(program)
@@ -202,7 +201,8 @@ def test(report):
         live = count["conns_new"] - count["conns_recycled"]
         note(f"begun {count['conns_new']}, given up {count['conns_recycled']}, untracked {count['untracked']}; "
              f"events produced {count['ev_conn_new']}, lost in the ring {count['lost_conn_new']}, resyncs {stats['ledger']['resyncs']}")
-        report.equal("packets counted", count["packets"] - before, sent)
+        # not the total: the stack may still have something to say to its neighbours
+        report.equal("packets counted", count["tcp_packets"] + count["udp_packets"], sent)
         report.equal("connections in the kernel's table", table["used"], live)
         report.check("all but the untracked and the given up are there", live + count["untracked"] + count["conns_recycled"] >= CONNECTIONS,
                      live)
