@@ -209,7 +209,7 @@ int ps_cli_print(struct ps_buf *text, int code)
 		(void)fputs("packetscope: out of memory\n", stderr);
 		return PS_EXIT_FAILED;
 	}
-	if (fwrite(text->data, 1, text->len, stdout) != text->len || fflush(stdout) != 0) {
+	if ((text->len && fwrite(text->data, 1, text->len, stdout) != text->len) || fflush(stdout) != 0) {
 		(void)fprintf(stderr, "packetscope: cannot write to standard output: %s\n", strerror(errno));
 		return PS_EXIT_FAILED;
 	}
