@@ -15,6 +15,7 @@
 #include "common/base/buf.h"
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
+#include "common/base/file.h"
 #include "common/codec/json.h"
 
 #define RULES "rules.json"
@@ -49,25 +50,7 @@ static int read_all(const char *path, struct ps_buf *out)
 		return -errno;
 	if (!S_ISREG(st.st_mode))
 		return -EINVAL;
-	if (st.st_size > PS_RULES_FILE_MAX)
-		return -EFBIG;
-	for (;;) {
-		uint8_t *to = ps_buf_reserve(out, 65536);
-		ssize_t n;
-
-		if (!to)
-			return out->error;
-		n = read(fd, to, 65536);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			return 0;
-		out->len += (size_t)n;
-		if (out->len > PS_RULES_FILE_MAX)
-			return -EFBIG;
-	}
+	return ps_file_read_fd(fd, PS_RULES_FILE_MAX, out);
 }
 
 static int compare_ids(const void *a, const void *b)

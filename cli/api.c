@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/file.h"
+#include "common/base/file.h"
 #include "cli/limits.h"
 #include "common/base/cleanup.h"
 #include "common/codec/json.h"

@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cli/file.h"
+#include "common/base/file.h"
 #include "cli/limits.h"
 #include "cli/process.h"
 #include "common/base/cleanup.h"

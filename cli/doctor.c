@@ -13,7 +13,7 @@
 
 #include "cli/api.h"
 #include "cli/claim.h"
-#include "cli/file.h"
+#include "common/base/file.h"
 #include "cli/process.h"
 #include "common/base/cleanup.h"
 #include "common/codec/json.h"

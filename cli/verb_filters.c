@@ -9,7 +9,7 @@
 
 #include "cli/api.h"
 #include "cli/assign.h"
-#include "cli/file.h"
+#include "common/base/file.h"
 #include "cli/human.h"
 #include "cli/table.h"
 #include "cli/verb.h"

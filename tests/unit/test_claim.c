@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "cli/claim.h"
-#include "cli/file.h"
+#include "common/base/file.h"
 #include "cli/process.h"
 #include "common/base/cleanup.h"
 #include "tests/unit/tempdir.h"

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "cli/doctor.h"
-#include "cli/file.h"
+#include "common/base/file.h"
 #include "cli/verb.h"
 #include "common/base/cleanup.h"
 #include "common/codec/json.h"
