@@ -76,11 +76,10 @@ static void become(char *const argv[], int stdout_fd, enum ps_process_bond bond,
 			_exit(127);
 	}
 	(void)setpgid(0, 0);
-	(void)sigaction(SIGPIPE, &plain, NULL);
-	(void)sigaction(SIGINT, &plain, NULL);
-	(void)sigaction(SIGQUIT, &plain, NULL); /* a shell's background job has it ignored, as SIGINT */
-	(void)sigaction(SIGTERM, &plain, NULL);
-	(void)sigaction(SIGHUP, &plain, NULL);
+	/* ignored signals outlive exec: ours, and those that whoever started us had ignored, as a shell does for its
+	 * jobs */
+	for (int sig = 1; sig < NSIG; sig++)
+		(void)sigaction(sig, &plain, NULL);
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 	null = open("/dev/null", O_RDONLY | O_CLOEXEC);

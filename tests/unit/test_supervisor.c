@@ -80,6 +80,7 @@ static void hard_to_stop(void **state)
 /* A child must not inherit what our loop did to its signals, and a Ctrl-C must not reach it. */
 static void signals_and_group(void **state)
 {
+	static const int ignored[] = {SIGPIPE, SIGQUIT, SIGTSTP, SIGUSR1, SIGXFSZ, SIGWINCH};
 	_cleanup_(ps_buf_free) struct ps_buf out = PS_BUF_INIT;
 	struct ps_process_end end;
 	sigset_t set, before;
@@ -89,12 +90,14 @@ static void signals_and_group(void **state)
 	(void)sigemptyset(&set);
 	(void)sigaddset(&set, SIGTERM);
 	(void)sigprocmask(SIG_BLOCK, &set, &before);
-	(void)signal(SIGPIPE, SIG_IGN);
+	for (size_t i = 0; i < PS_ARRAY_SIZE(ignored); i++)
+		(void)signal(ignored[i], SIG_IGN);
 	assert_int_equal(ps_process_run(SH("grep -E '^Sig(Blk|Ign)' /proc/self/status; cut -d' ' -f5 /proc/self/stat"),
 				 5000, &out, &end),
 		0);
 	(void)sigprocmask(SIG_SETMASK, &before, NULL);
-	(void)signal(SIGPIPE, SIG_DFL);
+	for (size_t i = 0; i < PS_ARRAY_SIZE(ignored); i++)
+		(void)signal(ignored[i], SIG_DFL);
 	assert_non_null(strstr(ps_buf_str(&out), "SigBlk:\t0000000000000000\n"));
 	assert_non_null(strstr(ps_buf_str(&out), "SigIgn:\t0000000000000000\n"));
 	(void)snprintf(own, sizeof(own), "\n%d\n", (int)getpgrp());
