@@ -93,8 +93,12 @@ const UNREACHABLE = {
 	10: "host prohibited", 13: "filtered",
 };
 
+const isIPv6 = (row) => row.src_ip.includes(":");
+
+export const isEchoRequest = (row) => row.icmp_type === (isIPv6(row) ? 128 : 8);
+
 export function icmpName(row) {
-	const six = row.src_ip.includes(":");
+	const six = isIPv6(row);
 	const name = (six ? ICMPV6 : ICMP)[row.icmp_type] ?? `Type ${row.icmp_type}`;
 	const detail = !six && row.icmp_type === 3 ? UNREACHABLE[row.icmp_code] : null;
 	return detail ? `${name}: ${detail}` : name;

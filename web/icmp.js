@@ -18,7 +18,7 @@ function quoted(i) {
 
 const VALUES = {
 	message: f.icmpName, src: (i) => i.src_ip, dst: (i) => i.dst_ip, packets: (i) => i.packets, bytes: (i) => i.bytes,
-	dropped: (i) => i.dropped_packets, last_seen: (i) => i.last_seen, quoted,
+	dropped: (i) => i.dropped_packets, rtt: (i) => i.rtt_us, unanswered: (i) => i.unanswered, last_seen: (i) => i.last_seen, quoted,
 };
 
 const COLUMNS = [
@@ -35,6 +35,8 @@ const COLUMNS = [
 		setText(td, f.count(i.dropped_packets));
 		setAttr(td, "data-some", i.dropped_packets > 0 || null);
 	} },
+	{ id: "rtt", label: "RTT", sort: "rtt", number: true, hide: "narrow", text: (i) => f.micros(i.rtt_us) },
+	{ id: "unanswered", label: "Unanswered", sort: "unanswered", number: true, hide: "medium", text: (i) => (f.isEchoRequest(i) ? f.count(i.unanswered) : "–") },
 	{ id: "quoted", label: "Quoted packet", sort: "quoted", hide: "medium", text: quoted },
 	{ id: "age", label: "Last seen", short: "", sort: "last_seen", number: true, paint: (td, i) => {
 		setText(td, f.age(i.last_seen));
