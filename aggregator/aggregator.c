@@ -350,9 +350,6 @@ static struct ps_value *report(struct ps_aggregator *a, const struct ps_agg_time
 		.slots = ps_kernel_slots(&a->view),
 		.max_connections = a->view.meta.max_connections,
 		.generation = ps_rule_store_generation(a->rules),
-		.feed_malformed = a->feed_malformed,
-		.requests_malformed = a->requests_malformed,
-		.requests_late = a->requests_late,
 		.uptime = now->boot - a->started,
 		.created = a->view.meta.created,
 		.now = ps_agg_wall(now),
@@ -382,12 +379,24 @@ static void publish_stats(struct ps_aggregator *a, const struct ps_agg_time *now
 		a->config.listener.map(a->config.listener.arg, PS_TOPIC_STATS, body);
 }
 
+/* Into the ledger, which outlives us: a counter never goes back. */
+static void book_thrown(struct ps_aggregator *a)
+{
+	struct ps_ledger *ledger = a->view.ledger;
+
+	ledger->broken_messages += a->thrown.broken_messages - a->booked.broken_messages;
+	ledger->broken_requests += a->thrown.broken_requests - a->booked.broken_requests;
+	ledger->late_requests += a->thrown.late_requests - a->booked.late_requests;
+	a->booked = a->thrown;
+}
+
 void ps_aggregator_tick(struct ps_aggregator *a, const struct ps_agg_time *now)
 {
 	check_kernel(a, now);
 	ps_conn_table_forget(a->conns, now->boot);
 	if (a->attached) {
 		read_stats(a, now);
+		book_thrown(a);
 		if (ps_feed_reconcile(&a->feed))
 			a->feed.gap = true;
 		if (a->feed.gap)

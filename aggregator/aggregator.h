@@ -44,6 +44,13 @@ struct ps_agg_config {
 	struct ps_agg_listener listener;
 };
 
+/* Thrown away before it came to the tables. */
+struct ps_agg_thrown {
+	uint64_t broken_messages; /* of the feed: against the format */
+	uint64_t broken_requests;
+	uint64_t late_requests; /* past their deadline */
+};
+
 struct ps_aggregator {
 	struct ps_agg_config config;
 	uint64_t started; /* boot time, ns */
@@ -70,10 +77,8 @@ struct ps_aggregator {
 	struct ps_icmp_table *icmp;
 	struct ps_feed feed;
 	struct ps_rule_store *rules;
-	/* Thrown away before they came here; the owner counts. */
-	uint64_t feed_malformed;     /* messages that broke the format */
-	uint64_t requests_malformed; /* and requests */
-	uint64_t requests_late;      /* requests past their deadline */
+	struct ps_agg_thrown thrown; /* the owner counts them, since it began */
+	struct ps_agg_thrown booked; /* of those, what is in the ledger */
 	uint64_t snapshot_at;        /* when the last one was published */
 };
 

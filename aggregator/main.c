@@ -111,9 +111,11 @@ static int on_tick(void *arg)
 	struct program *p = arg;
 	const struct ps_agg_time now = time_now();
 
-	p->agg->feed_malformed = ps_subscriber_malformed(p->feed);
-	p->agg->requests_malformed = ps_responder_malformed(p->control);
-	p->agg->requests_late = ps_responder_late(p->control);
+	p->agg->thrown = (struct ps_agg_thrown){
+		.broken_messages = ps_subscriber_malformed(p->feed),
+		.broken_requests = ps_responder_malformed(p->control),
+		.late_requests = ps_responder_late(p->control),
+	};
 	ps_aggregator_tick(p->agg, &now);
 	(void)ps_publisher_flush(p->state, now.boot, true);
 	log_changes(p, now.boot);

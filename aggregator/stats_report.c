@@ -187,9 +187,9 @@ static struct ps_value *ledger(const struct ps_stats_input *in)
 		put(&f, events[i].name, finish(&e));
 	}
 	put_u64(&f, "broken_events", l->received[0]);
-	put_u64(&f, "broken_messages", in->feed_malformed);
-	put_u64(&f, "broken_requests", in->requests_malformed);
-	put_u64(&f, "late_requests", in->requests_late);
+	put_u64(&f, "broken_messages", l->broken_messages);
+	put_u64(&f, "broken_requests", l->broken_requests);
+	put_u64(&f, "late_requests", l->late_requests);
 	put_u64(&f, "resyncs", l->resyncs);
 	put_u64(&f, "expired", l->expired);
 	return finish(&f);

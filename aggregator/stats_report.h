@@ -29,12 +29,9 @@ struct ps_stats_input {
 	uint32_t generation, rules, rules_enabled;
 	const struct ps_kernel_iface *ifaces;
 	size_t n_ifaces;
-	uint64_t feed_malformed; /* messages that broke the format */
-	uint64_t requests_malformed;
-	uint64_t requests_late; /* past their deadline */
-	uint64_t uptime;        /* of the aggregator, ns */
-	uint64_t created;       /* when the counters began, wall clock ns */
-	uint64_t now;           /* wall clock, ns */
+	uint64_t uptime;  /* of the aggregator, ns */
+	uint64_t created; /* when the counters began, wall clock ns */
+	uint64_t now;     /* wall clock, ns */
 };
 
 /*

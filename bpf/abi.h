@@ -403,7 +403,11 @@ struct ps_ledger {
 	/* collector */
 	__u64 alive; /* boot time at which it last said that it works, once a second; 0 = it ended in order */
 	__u64 pid;   /* as it sees itself */
-	__u64 pad[20];
+	/* aggregator: thrown away before it looked at them */
+	__u64 broken_messages; /* of the feed */
+	__u64 broken_requests;
+	__u64 late_requests; /* past their deadline */
+	__u64 pad[17];
 };
 
 /* Map "ps_ifaces": hash, ifindex -> this. */

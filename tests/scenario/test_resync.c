@@ -47,6 +47,24 @@ static void killed_and_back(void **state)
 	rig_check_tap(&r);
 }
 
+/* What was thrown away is counted in the ledger, not in the process. */
+static void thrown_away_and_killed(void **state)
+{
+	_cleanup_(rig_free) struct rig r;
+
+	(void)state;
+	rig_init(&r, 64);
+	r.a->thrown = (struct ps_agg_thrown){.broken_messages = 1, .broken_requests = 2, .late_requests = 3};
+	rig_pass(&r, 2);
+	rig_start(&r);
+	rig_pass(&r, 1);
+	r.a->thrown.late_requests = 4;
+	rig_pass(&r, 2);
+	assert_int_equal(r.k.ledger.broken_messages, 1);
+	assert_int_equal(r.k.ledger.broken_requests, 2);
+	assert_int_equal(r.k.ledger.late_requests, 7);
+}
+
 static void an_end_that_was_lost(void **state)
 {
 	_cleanup_(rig_free) struct rig r;
@@ -225,6 +243,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(joining_late),
 		cmocka_unit_test(killed_and_back),
+		cmocka_unit_test(thrown_away_and_killed),
 		cmocka_unit_test(an_end_that_was_lost),
 		cmocka_unit_test(a_record_after_its_end_was_forgotten),
 		cmocka_unit_test(messages_that_were_lost),

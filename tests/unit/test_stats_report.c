@@ -53,8 +53,6 @@ static void whole_report(void **state)
 		.rules_enabled = 6,
 		.ifaces = ifaces,
 		.n_ifaces = PS_ARRAY_SIZE(ifaces),
-		.requests_malformed = 8,
-		.requests_late = 9,
 		.uptime = 2500000000ull,
 		.created = 1700000000000000000ull,
 		.now = 1700000001000000000ull,
@@ -67,6 +65,8 @@ static void whole_report(void **state)
 #define PS_STAT(name, help) stats.name = n++;
 #include "bpf/stats.def"
 #undef PS_STAT
+	ledger.broken_requests = 8;
+	ledger.late_requests = 9;
 	stats.icmp_types[8] = 800;
 	stats.icmp_types[15] = 1500;
 	stats.icmp_codes[255] = 2550;
