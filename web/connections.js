@@ -86,6 +86,16 @@ function query() {
 		if (text)
 			p.set(id, text);
 	}
+	/* ":53" is port 53 itself; as text it would be any port that begins so */
+	const port = /(?:^|\s):(\d{1,5})(?=\s|$)/.exec(p.get("q") ?? "");
+	if (port && Number(port[1]) <= 65535) {
+		const rest = p.get("q").replace(port[0], "").trim();
+		p.set("port", port[1]);
+		if (rest)
+			p.set("q", rest);
+		else
+			p.delete("q");
+	}
 	if ($("ended").checked)
 		p.set("ended", "true");
 	return p;
