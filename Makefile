@@ -54,7 +54,7 @@ test: $(if $(ROOT),install-setup-test) ## sudo make test: installs what is missi
 	@$(MAKE) --no-print-directory all
 	@mkdir -p $(BUILD)/all-tests
 	@printf 'subdirs("%s")\n' '$(CURDIR)/$(BUILD)/debug' '$(CURDIR)/$(BUILD)' > $(BUILD)/all-tests/CTestTestfile.cmake
-	$(call as_owner,ctest --test-dir $(BUILD)/all-tests -j $(JOBS) --repeat after-timeout:2 --output-on-failure $(CTEST_ARGS))
+	$(call as_owner,ctest --test-dir $(BUILD)/all-tests -j $(JOBS) --output-on-failure $(CTEST_ARGS))
 
 format: ## clang-format over the tree
 	clang-format -i $(SOURCES)

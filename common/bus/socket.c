@@ -175,7 +175,10 @@ static int send_frame(struct ps_socket *s, zmq_msg_t *msg, int flags)
 	return rc < 0 ? -errno : 0;
 }
 
-/* Makes libzmq look at once at what peers have read; a send does so only every other millisecond. */
+/*
+ * Makes libzmq look at what peers have read since: a send by itself does so only every other millisecond, and until
+ * then takes a queue for full, and drops for a reader, that has long been emptied.
+ */
 static void refresh(struct ps_socket *s)
 {
 	int events;
@@ -199,14 +202,9 @@ int ps_socket_send(struct ps_socket *s, const struct ps_frame *frames, size_t n)
 			memcpy(zmq_msg_data(&msg[made]), frames[made].data, frames[made].len);
 	}
 
-	for (size_t i = 0; i < n && r == 0; i++) {
-		int flags = i + 1 < n ? ZMQ_SNDMORE : 0;
-		r = send_frame(s, &msg[i], flags);
-		if (r == -EAGAIN && i == 0) {
-			refresh(s);
-			r = send_frame(s, &msg[i], flags);
-		}
-	}
+	refresh(s);
+	for (size_t i = 0; i < n && r == 0; i++)
+		r = send_frame(s, &msg[i], i + 1 < n ? ZMQ_SNDMORE : 0);
 	for (size_t i = 0; i < made; i++)
 		(void)zmq_msg_close(&msg[i]); /* a sent one is empty by now */
 	return r;
