@@ -3,7 +3,6 @@
  */
 #include <errno.h>
 #include <malloc.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -14,11 +13,10 @@
 #include "aggregator/limits.h"
 #include "aggregator/notice.h"
 #include "aggregator/rule_set.h"
-#include "common/base/buf.h"
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
-#include "common/base/options.h"
+#include "common/base/program.h"
 #include "common/bus/bus.h"
 #include "common/bus/loop.h"
 
@@ -261,42 +259,20 @@ static void set_up_malloc(void)
 	(void)mallopt(M_TRIM_THRESHOLD, PS_MALLOC_KEEP_BYTES);
 }
 
-static int help(void)
-{
-	_cleanup_(ps_buf_free) struct ps_buf text = PS_BUF_INIT;
-
-	ps_options_help(options, &text);
-	(void)printf("packetscope-aggregator [OPTION…]\n\n"
-		     "Keeps the tables of connections and ICMP traffic, owns the filter rules, answers requests.\n\n%s",
-		ps_buf_str(&text) ? ps_buf_str(&text) : "");
-	return 0;
-}
+static const struct ps_program program = {
+	.name = "aggregator",
+	.about = "Keeps the tables of connections and ICMP traffic, owns the filter rules, answers requests.",
+	.options = options,
+};
 
 int main(int argc, char **argv)
 {
 	struct settings s = {0};
 	struct ps_error err = {0};
-	enum ps_log_level level = PS_LOG_INFO;
-	int r;
+	int r = ps_program_begin(&program, argc, argv, &s, &s.log_level, &s.version);
 
-	ps_log_setup("aggregator", PS_LOG_INFO);
-	r = ps_options_parse(options, "aggregator", "/etc/packetscope/packetscope.conf", &argc, argv, &s, &err);
-	if (r == -ECANCELED)
-		return help();
-	if (r >= 0 && argc > 1)
-		r = ps_error_set(
-			&err, -EINVAL, 400, "bad_value", argv[1], "this program takes no arguments; see --help");
-	if (r >= 0 && ps_log_level_parse(s.log_level, &level) < 0)
-		r = ps_error_set(&err, -EINVAL, 400, "bad_value", "log-level", "error, warn, info or debug");
-	if (r < 0) {
-		ps_log_failure("cannot start", r, &err);
-		return 2;
-	}
-	if (s.version) {
-		(void)printf("packetscope-aggregator %s\n", PS_VERSION);
-		return 0;
-	}
-	ps_log_setup("aggregator", level);
+	if (r != PS_PROGRAM_GO)
+		return r;
 	set_up_malloc();
 	r = run(&s, &err);
 	if (r < 0) {

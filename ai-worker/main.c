@@ -1,15 +1,13 @@
 /* packetscope-ai-worker: listens to the aggregator's snapshots and answers questions about them. */
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "ai-worker/worker.h"
-#include "common/base/buf.h"
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
-#include "common/base/options.h"
+#include "common/base/program.h"
 #include "common/bus/loop.h"
 
 struct settings {
@@ -112,41 +110,20 @@ static int run(const struct settings *s, struct ps_error *err)
 	return ps_loop_run(p.loop);
 }
 
-static int help(void)
-{
-	_cleanup_(ps_buf_free) struct ps_buf text = PS_BUF_INIT;
-
-	ps_options_help(options, &text);
-	(void)printf("packetscope-ai-worker [OPTION…]\n\nListens to snapshots and answers questions about them.\n\n%s",
-		ps_buf_str(&text) ? ps_buf_str(&text) : "");
-	return 0;
-}
+static const struct ps_program program = {
+	.name = "ai-worker",
+	.about = "Listens to snapshots and answers questions about them.",
+	.options = options,
+};
 
 int main(int argc, char **argv)
 {
 	struct settings s = {0};
 	struct ps_error err = {0};
-	enum ps_log_level level = PS_LOG_INFO;
-	int r;
+	int r = ps_program_begin(&program, argc, argv, &s, &s.log_level, &s.version);
 
-	ps_log_setup("ai-worker", PS_LOG_INFO);
-	r = ps_options_parse(options, "ai-worker", "/etc/packetscope/packetscope.conf", &argc, argv, &s, &err);
-	if (r == -ECANCELED)
-		return help();
-	if (r == 0 && argc > 1)
-		r = ps_error_set(
-			&err, -EINVAL, 400, "bad_value", argv[1], "this program takes no operands; see --help");
-	if (r == 0 && ps_log_level_parse(s.log_level, &level) < 0)
-		r = ps_error_set(&err, -EINVAL, 400, "bad_value", "log-level", "must be error, warn, info or debug");
-	if (r < 0) {
-		ps_log_failure("bad option", r, &err);
-		return 2;
-	}
-	if (s.version) {
-		(void)printf("packetscope-ai-worker %s\n", PS_VERSION);
-		return 0;
-	}
-	ps_log_setup("ai-worker", level);
+	if (r != PS_PROGRAM_GO)
+		return r;
 	r = run(&s, &err);
 	if (r < 0) {
 		ps_log_failure("cannot go on", r, &err);

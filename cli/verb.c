@@ -14,6 +14,7 @@
 #include "cli/table.h"
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
+#include "common/base/program.h"
 
 #define S struct ps_settings
 
@@ -25,7 +26,7 @@
 	PS_OPT_STR("state-dir", 0, S, state_dir, "/var/lib/packetscope", "DIR", \
 		"directory of the rules and their audit log")
 #define OPT_CONFIG \
-	PS_OPT_STR("config", 0, S, config, "", "FILE", "configuration file (" PS_CONFIG_DEFAULT " if it exists)")
+	PS_OPT_STR("config", 0, S, config, "", "FILE", "configuration file (" PS_CONFIG_FILE " if it exists)")
 #define OPT_API \
 	PS_OPT_STR("api", 'a', S, api, "127.0.0.1:8080", "ADDRESS", "where the gateway is: :8080 or http://host:8080")
 #define OPT_TOKEN \
@@ -35,8 +36,8 @@
 #define OPT_FIELDS PS_OPT_STR("fields", 'f', S, fields, "", "A,B…", "columns, by their names in JSON; all = every one")
 #define OPT_LIMIT(n) PS_OPT_U64("limit", 'n', S, limit, n, 1, PS_CLI_RECORDS_MAX, "N", "at most this many")
 #define OPT_LOG_LEVEL PS_OPT_STR("log-level", 0, S, log_level, "warn", "LEVEL", "error, warn, info or debug")
-
-#define PS_CONFIG_DEFAULT "/etc/packetscope/packetscope.conf"
+/* What every verb takes that talks to the gateway. */
+#define OPT_GATEWAY OPT_API, OPT_TOKEN, OPT_STATE_DIR, OPT_JSON, OPT_CONFIG
 
 static const struct ps_option up_options[] = {
 	PS_OPT_STR("iface", 'i', S, iface, "", "NAME[,NAME…]", "interfaces to watch (the one with the default route)"),
@@ -61,7 +62,7 @@ static const struct ps_option up_options[] = {
 	PS_OPT_END,
 };
 
-static const struct ps_option api_options[] = {OPT_API, OPT_TOKEN, OPT_STATE_DIR, OPT_JSON, OPT_CONFIG, PS_OPT_END};
+static const struct ps_option api_options[] = {OPT_GATEWAY, PS_OPT_END};
 
 static const struct ps_option conns_options[] = {
 	OPT_LIMIT("100"),
@@ -73,24 +74,15 @@ static const struct ps_option conns_options[] = {
 	PS_OPT_STR("port", 0, S, port, "", "PORT", "only with this port at either end"),
 	PS_OPT_STR("query", 0, S, query, "", "TEXT", "only where this text occurs"),
 	OPT_FIELDS,
-	OPT_API,
-	OPT_TOKEN,
-	OPT_STATE_DIR,
-	OPT_JSON,
-	OPT_CONFIG,
+	OPT_GATEWAY,
 	PS_OPT_END,
 };
 
-static const struct ps_option icmp_options[] = {
-	OPT_LIMIT("100"), OPT_FIELDS, OPT_API, OPT_TOKEN, OPT_STATE_DIR, OPT_JSON, OPT_CONFIG, PS_OPT_END};
+static const struct ps_option icmp_options[] = {OPT_LIMIT("100"), OPT_FIELDS, OPT_GATEWAY, PS_OPT_END};
 
 static const struct ps_option filters_options[] = {
 	PS_OPT_STR("file", 0, S, file, "", "FILE", "read the rule (or a list of them) as JSON; - = standard input"),
-	OPT_API,
-	OPT_TOKEN,
-	OPT_STATE_DIR,
-	OPT_JSON,
-	OPT_CONFIG,
+	OPT_GATEWAY,
 	PS_OPT_END,
 };
 
@@ -238,7 +230,7 @@ static int run_verb(const struct ps_verb *verb, int argc, char **argv)
 	char *help[] = {(char *)verb->name, NULL};
 	int r;
 
-	r = ps_options_parse(verb->options, verb->name, PS_CONFIG_DEFAULT, &argc, argv, &settings, &err);
+	r = ps_options_parse(verb->options, verb->name, PS_CONFIG_FILE, &argc, argv, &settings, &err);
 	if (r == -ECANCELED)
 		return ps_verb_help(&settings, 1, help);
 	if (r < 0)

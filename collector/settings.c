@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "bpf/limits.h"
+#include "common/base/program.h"
 
 #define ST struct ps_settings
 
@@ -67,8 +68,7 @@ static int bad(struct ps_error *err, const char *field, const char *text, const 
 int ps_settings_read(int argc, char **argv, struct ps_settings *ret_settings, struct ps_error *err)
 {
 	struct ps_settings s = {0};
-	int r = ps_options_parse(
-		ps_settings_table, "collector", "/etc/packetscope/packetscope.conf", &argc, argv, &s, err);
+	int r = ps_options_parse(ps_settings_table, "collector", PS_CONFIG_FILE, &argc, argv, &s, err);
 
 	if (r < 0)
 		return r;

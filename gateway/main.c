@@ -7,16 +7,13 @@
 
 #include "common/base/cleanup.h"
 #include "common/base/log.h"
-#include "common/base/options.h"
+#include "common/base/program.h"
 #include "common/bus/bus.h"
 #include "common/bus/loop.h"
 #include "gateway/exchange.h"
 #include "gateway/listen.h"
 #include "gateway/server.h"
 #include "gateway/token.h"
-
-#define PROGRAM "gateway"
-#define CONFIG_FILE "/etc/packetscope/packetscope.conf"
 
 struct settings {
 	const char *api;
@@ -134,40 +131,20 @@ static int serve(const struct settings *s, struct ps_error *err)
 	return ps_loop_run(loop);
 }
 
+static const struct ps_program program = {
+	.name = "gateway",
+	.about = "REST and the web page in front of the other parts of Packet Scope.",
+	.options = options,
+};
+
 int main(int argc, char **argv)
 {
 	struct settings settings = {0};
 	struct ps_error err = {0};
-	enum ps_log_level level;
-	int r = ps_options_parse(options, PROGRAM, CONFIG_FILE, &argc, argv, &settings, &err);
+	int r = ps_program_begin(&program, argc, argv, &settings, &settings.log_level, &settings.version);
 
-	if (r == -ECANCELED) {
-		_cleanup_(ps_buf_free) struct ps_buf help = PS_BUF_INIT;
-
-		ps_options_help(options, &help);
-		printf("Usage: packetscope-gateway [OPTION…]\n\nREST and the web page in front of the other parts of "
-		       "Packet Scope.\n\n%s",
-			ps_buf_str(&help) ?: "");
-		return 0;
-	}
-	ps_log_setup(PROGRAM, PS_LOG_INFO);
-	if (r < 0) {
-		ps_log_failure("wrong option", r, &err);
-		return 2;
-	}
-	if (settings.version) {
-		puts("packetscope-gateway " PS_VERSION);
-		return 0;
-	}
-	if (argc > 1) {
-		ps_log(PS_LOG_ERROR, "there are no operands", "operand=\"%s\"", argv[1]);
-		return 2;
-	}
-	if (ps_log_level_parse(settings.log_level, &level) < 0) {
-		ps_log(PS_LOG_ERROR, "--log-level is error, warn, info or debug", "given=\"%s\"", settings.log_level);
-		return 2;
-	}
-	ps_log_setup(PROGRAM, level);
+	if (r != PS_PROGRAM_GO)
+		return r;
 	(void)mallopt(M_MMAP_THRESHOLD, MAP_ALONE);
 	r = serve(&settings, &err);
 	if (r < 0) {

@@ -1,0 +1,45 @@
+#include "common/base/program.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "common/base/buf.h"
+#include "common/base/cleanup.h"
+#include "common/base/log.h"
+
+static int help(const struct ps_program *program)
+{
+	_cleanup_(ps_buf_free) struct ps_buf text = PS_BUF_INIT;
+
+	ps_options_help(program->options, &text);
+	(void)printf("packetscope-%s [OPTION…]\n\n%s\n\n%s", program->name, program->about, ps_buf_str(&text) ?: "");
+	return 0;
+}
+
+int ps_program_begin(const struct ps_program *program, int argc, char **argv, void *settings,
+	const char *const *log_level, const bool *version)
+{
+	enum ps_log_level level = PS_LOG_INFO;
+	struct ps_error err = {0};
+	int r;
+
+	ps_log_setup(program->name, level);
+	r = ps_options_parse(program->options, program->name, PS_CONFIG_FILE, &argc, argv, settings, &err);
+	if (r == -ECANCELED)
+		return help(program);
+	if (r == 0 && argc > 1)
+		r = ps_error_set(
+			&err, -EINVAL, 400, "bad_value", argv[1], "this program takes no operands; see --help");
+	if (r == 0 && ps_log_level_parse(*log_level, &level) < 0)
+		r = ps_error_set(&err, -EINVAL, 400, "bad_value", "log-level", "must be error, warn, info or debug");
+	if (r < 0) {
+		ps_log_failure("wrong option", r, &err);
+		return 2;
+	}
+	if (*version) {
+		(void)printf("packetscope-%s %s\n", program->name, PS_VERSION);
+		return 0;
+	}
+	ps_log_setup(program->name, level);
+	return PS_PROGRAM_GO;
+}
