@@ -19,6 +19,7 @@
 #include "common/base/program.h"
 #include "common/bus/bus.h"
 #include "common/bus/loop.h"
+#include "common/bus/service.h"
 
 struct settings {
 	const char *run_dir;
@@ -26,6 +27,7 @@ struct settings {
 	const char *state_dir;
 	const char *log_level;
 	const char *feed, *state, *control; /* endpoints; "" = under the run directory */
+	bool health;
 	bool version;
 	struct ps_timeouts timeouts;
 };
@@ -40,6 +42,7 @@ static const struct ps_option options[] = {
 	PS_OPT_STR("feed", 0, struct settings, feed, "", "ENDPOINT", "where the collector's feed is"),
 	PS_OPT_STR("state", 0, struct settings, state, "", "ENDPOINT", "where to publish"),
 	PS_OPT_STR("control", 0, struct settings, control, "", "ENDPOINT", "where to answer requests"),
+	PS_OPT_BOOL("health", 0, struct settings, health, "ask the aggregator that runs whether it is well"),
 	PS_OPT_BOOL("version", 0, struct settings, version, "print the version and exit"),
 #define PS_TIMEOUT(name, option, fallback, help) \
 	PS_OPT_SECONDS(option, 0, struct settings, timeouts.name, fallback, 1, 0, help),
@@ -245,7 +248,7 @@ static int run(const struct settings *s, struct ps_error *err)
 		return r;
 	(void)on_tick(&p);
 	ps_log(PS_LOG_INFO, "ready", "kernel=\"%s\"", p.attached ? "ok" : "waiting");
-	return ps_loop_run(p.loop);
+	return ps_service_run(p.loop);
 }
 
 /*
@@ -257,6 +260,20 @@ static void set_up_malloc(void)
 	_Static_assert(sizeof(struct ps_rule_image) > PS_MALLOC_MAP_BYTES, "images are mapped");
 	(void)mallopt(M_MMAP_THRESHOLD, PS_MALLOC_MAP_BYTES);
 	(void)mallopt(M_TRIM_THRESHOLD, PS_MALLOC_KEEP_BYTES);
+}
+
+/* The sockets are there before the kernel part is: "ok" is what a container waits for. */
+static int ask_health(const struct settings *s)
+{
+	struct ps_error err = {0};
+	struct ps_endpoints ep;
+	int r = ps_endpoints_default(s->run_dir, &ep);
+
+	if (r == 0) {
+		take_endpoint(ep.control, s->control);
+		r = ps_service_ask(ep.control, "kernel", PS_REQUEST_TIMEOUT_MS, &err);
+	}
+	return ps_service_health(r, &err);
 }
 
 static const struct ps_program program = {
@@ -273,6 +290,8 @@ int main(int argc, char **argv)
 
 	if (r != PS_PROGRAM_GO)
 		return r;
+	if (s.health)
+		return ask_health(&s);
 	set_up_malloc();
 	r = run(&s, &err);
 	if (r < 0) {

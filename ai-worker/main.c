@@ -9,10 +9,12 @@
 #include "common/base/log.h"
 #include "common/base/program.h"
 #include "common/bus/loop.h"
+#include "common/bus/service.h"
 
 struct settings {
 	const char *run_dir, *pin_root, *state_dir, *log_level;
 	const char *state, *ai; /* endpoints; "" = in the run directory */
+	bool health;
 	bool version;
 };
 
@@ -25,6 +27,7 @@ static const struct ps_option options[] = {
 	PS_OPT_STR("log-level", 0, struct settings, log_level, "info", "LEVEL", "error, warn, info or debug"),
 	PS_OPT_STR("state", 0, struct settings, state, "", "ENDPOINT", "where the aggregator publishes"),
 	PS_OPT_STR("ai", 0, struct settings, ai, "", "ENDPOINT", "where to answer requests"),
+	PS_OPT_BOOL("health", 0, struct settings, health, "ask the worker that runs whether it is well"),
 	PS_OPT_BOOL("version", 0, struct settings, version, "print the version"),
 	PS_OPT_END,
 };
@@ -107,7 +110,18 @@ static int run(const struct settings *s, struct ps_error *err)
 	if (r < 0)
 		return r;
 	ps_log(PS_LOG_INFO, "ready", "engine=local");
-	return ps_loop_run(p.loop);
+	return ps_service_run(p.loop);
+}
+
+static int ask_health(const struct settings *s)
+{
+	struct ps_error err = {0};
+	struct ps_endpoints ep;
+	int r = ps_endpoints_default(s->run_dir, &ep);
+
+	if (r == 0)
+		r = ps_service_ask(*s->ai ? s->ai : ep.ai, NULL, PS_REQUEST_TIMEOUT_MS, &err);
+	return ps_service_health(r, &err);
 }
 
 static const struct ps_program program = {
@@ -124,6 +138,8 @@ int main(int argc, char **argv)
 
 	if (r != PS_PROGRAM_GO)
 		return r;
+	if (s.health)
+		return ask_health(&s);
 	r = run(&s, &err);
 	if (r < 0) {
 		ps_log_failure("cannot go on", r, &err);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "collector/alive.h"
 #include "collector/detach.h"
 #include "collector/host.h"
 #include "collector/lock.h"
@@ -18,6 +19,7 @@
 #include "collector/watch.h"
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
+#include "common/bus/service.h"
 #include "common/codec/json.h"
 
 struct collector {
@@ -311,7 +313,7 @@ enum ps_exit ps_collector_run(const struct ps_settings *settings)
 	tell_alive(&c, ps_clock_boot());
 	attached = ps_watch_attached(c.watch, &wanted);
 	ps_log(PS_LOG_INFO, "ready", "attached=%u wanted=%u pid=%d", attached, wanted, (int)getpid());
-	r = ps_loop_run(c.loop);
+	r = ps_service_run(c.loop);
 	if (!settings->keep_on_exit)
 		detach_at_end(&c);
 	ps_pump_finish(c.pump);
@@ -342,6 +344,17 @@ enum ps_exit ps_collector_detach(const struct ps_settings *settings)
 	if (r == 0)
 		r = ps_detach_all(&pins, settings->purge, print_removed, NULL, &err);
 	return r < 0 ? fail("cannot detach", r, &err) : PS_EXIT_OK;
+}
+
+enum ps_exit ps_collector_health(const struct ps_settings *settings)
+{
+	struct ps_error err = {0};
+	struct ps_pins pins;
+	int r = ps_pins_init(&pins, settings->pin_root, settings->gid, &err);
+
+	if (r == 0)
+		r = ps_alive(&pins, &err);
+	return ps_service_health(r, &err) ? PS_EXIT_FAILED : PS_EXIT_OK;
 }
 
 enum ps_exit ps_collector_probe(const struct ps_settings *settings)

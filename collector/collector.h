@@ -21,6 +21,9 @@ enum ps_exit ps_collector_run(const struct ps_settings *settings);
 /* --detach: prints what was removed, one a line. */
 enum ps_exit ps_collector_detach(const struct ps_settings *settings);
 
+/* --health: prints "ok", or what is wrong and fails. */
+enum ps_exit ps_collector_health(const struct ps_settings *settings);
+
 /* --probe: prints a JSON object. */
 enum ps_exit ps_collector_probe(const struct ps_settings *settings);
 

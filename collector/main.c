@@ -7,6 +7,7 @@
 #include "collector/collector.h"
 #include "common/base/buf.h"
 #include "common/base/cleanup.h"
+#include "common/base/program.h"
 
 static int help(void)
 {
@@ -33,8 +34,14 @@ int main(int argc, char **argv)
 		return PS_EXIT_USAGE;
 	}
 	ps_log_setup("collector", settings.level);
+	if (settings.check) {
+		ps_program_list(ps_settings_table);
+		return PS_EXIT_OK;
+	}
 	if (settings.version)
 		return printf("packetscope-collector %s\n", PS_VERSION) < 0 ? PS_EXIT_FAILED : PS_EXIT_OK;
+	if (settings.health)
+		return (int)ps_collector_health(&settings);
 	if (settings.probe)
 		return (int)ps_collector_probe(&settings);
 	if (settings.detach)

@@ -28,6 +28,7 @@ const struct ps_option ps_settings_table[] = {
 	PS_OPT_BOOL("probe", 0, ST, probe, "print what this host can do as JSON, attach nothing"),
 	PS_OPT_BOOL("detach", 0, ST, detach, "remove the programs from all interfaces and end"),
 	PS_OPT_BOOL("purge", 0, ST, purge, "with --detach: remove the maps too, with counters and rules in them"),
+	PS_OPT_BOOL("health", 0, ST, health, "ask whether the collector of this pin root is well"),
 	PS_OPT_STR("run-dir", 0, ST, run_dir, "/run/packetscope", "DIR", "sockets and lock"),
 	PS_OPT_STR("pin-root", 0, ST, pin_root, "/sys/fs/bpf/packetscope", "DIR", "pins, on a BPF file system"),
 	PS_OPT_STR("state-dir", 0, ST, state_dir, "/var/lib/packetscope", "DIR", "not used by the collector"),
@@ -67,6 +68,7 @@ static int bad(struct ps_error *err, const char *field, const char *text, const 
 
 int ps_settings_read(int argc, char **argv, struct ps_settings *ret_settings, struct ps_error *err)
 {
+	bool check = ps_program_take_check(&argc, argv);
 	struct ps_settings s = {0};
 	int r = ps_options_parse(ps_settings_table, "collector", PS_CONFIG_FILE, &argc, argv, &s, err);
 
@@ -84,6 +86,7 @@ int ps_settings_read(int argc, char **argv, struct ps_settings *ret_settings, st
 		return bad(err, "group", s.group, "a group of this host or a number");
 	if (s.purge && !s.detach)
 		return bad(err, "purge", "--purge", "of use without --detach");
+	s.check = check;
 	*ret_settings = s;
 	return 0;
 }

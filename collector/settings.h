@@ -33,6 +33,8 @@ struct ps_settings {
 	bool probe;
 	bool detach;
 	bool purge;
+	bool health;
+	bool check; /* --check-config */
 	bool version;
 	/* what it means */
 	enum ps_xdp_mode xdp_mode;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 
 #include "common/base/cleanup.h"
 #include "common/limits.h"
@@ -150,6 +151,35 @@ int ps_listen_open(const struct ps_listen *l, int *ret_fd, uint16_t *ret_port, s
 		return open_failed(l, -errno, err);
 	*ret_port = ntohs(sa.any.sa_family == AF_INET6 ? sa.in6.sin6_port : sa.in.sin_port);
 	*ret_fd = PS_TAKE_FD(fd);
+	return 0;
+}
+
+int ps_listen_ask(const struct ps_listen *l, int timeout_ms, struct ps_error *err)
+{
+	static const char question[] = "GET /api/health HTTP/1.0\r\nHost: localhost\r\n\r\n";
+	const struct timeval patience = {.tv_sec = timeout_ms / 1000, .tv_usec = timeout_ms % 1000 * 1000};
+	struct ps_listen there = *l;
+	struct sockaddr_storage sa;
+	_cleanup_close_ int fd = -1;
+	char answer[8] = "";
+	socklen_t len;
+	ssize_t n;
+
+	if (!there.addr.family || (there.addr.family == 4 && !there.addr.word[0]))
+		there.addr = localhost();
+	fd = socket(there.addr.family == 6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	len = socket_address(&there, there.addr.family == 6 ? AF_INET6 : AF_INET, &sa);
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0 ||
+		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0 ||
+		connect(fd, (struct sockaddr *)&sa, len) < 0)
+		return ps_error_set(err, -errno, 503, "no_answer", "api", "Nothing listens: %s.", strerror(errno));
+	n = send(fd, question, sizeof(question) - 1, MSG_NOSIGNAL);
+	if (n > 0)
+		n = recv(fd, answer, sizeof(answer), MSG_WAITALL);
+	if (n < 0)
+		return ps_error_set(err, -errno, 503, "no_answer", "api", "No answer: %s.", strerror(errno));
+	if (memcmp(answer, "HTTP/1.", 7) != 0)
+		return ps_error_set(err, -EPROTO, 503, "no_answer", "api", "What listens there does not speak HTTP.");
 	return 0;
 }
 

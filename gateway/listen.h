@@ -33,6 +33,12 @@ bool ps_listen_is_loopback(const struct ps_listen *l);
  */
 int ps_listen_open(const struct ps_listen *l, int *ret_fd, uint16_t *ret_port, struct ps_error *err);
 
+/*
+ * Does whoever listens there speak HTTP? Asks for /api/health; any answer will do, since the parts behind it have a
+ * health of their own. -errno fills err.
+ */
+int ps_listen_ask(const struct ps_listen *l, int timeout_ms, struct ps_error *err);
+
 /* "http://127.0.0.1:8080/": what a person on this host types into a browser. Returns buf. */
 #define PS_LISTEN_URL 80
 char *ps_listen_url(const struct ps_listen *l, uint16_t port, char buf[static PS_LISTEN_URL]);

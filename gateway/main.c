@@ -10,6 +10,7 @@
 #include "common/base/program.h"
 #include "common/bus/bus.h"
 #include "common/bus/loop.h"
+#include "common/bus/service.h"
 #include "gateway/exchange.h"
 #include "gateway/listen.h"
 #include "gateway/server.h"
@@ -21,6 +22,7 @@ struct settings {
 	const char *cors_origin;
 	bool require_token;
 	bool insecure;
+	bool health;
 	const char *run_dir;
 	const char *pin_root;
 	const char *state_dir;
@@ -43,6 +45,7 @@ static const struct ps_option options[] = {
 	PS_OPT_STR(
 		"pin-root", 0, struct settings, pin_root, "/sys/fs/bpf/packetscope", "DIR", "not used by the gateway"),
 	PS_OPT_STR("log-level", 0, struct settings, log_level, "info", "LEVEL", "error, warn, info or debug"),
+	PS_OPT_BOOL("health", 0, struct settings, health, "ask the gateway that runs whether it answers"),
 	PS_OPT_BOOL("version", 0, struct settings, version, "print the version"),
 	PS_OPT_END,
 };
@@ -128,7 +131,18 @@ static int serve(const struct settings *s, struct ps_error *err)
 	if (r < 0)
 		return r;
 	ps_log(PS_LOG_INFO, "ready", "url=%s", ps_listen_url(&listen, port, url));
-	return ps_loop_run(loop);
+	return ps_service_run(loop);
+}
+
+static int ask_health(const struct settings *s)
+{
+	struct ps_error err = {0};
+	struct ps_listen listen;
+	int r = ps_listen_parse(s->api, &listen, &err);
+
+	if (r == 0)
+		r = ps_listen_ask(&listen, PS_REQUEST_TIMEOUT_MS, &err);
+	return ps_service_health(r, &err);
 }
 
 static const struct ps_program program = {
@@ -145,6 +159,8 @@ int main(int argc, char **argv)
 
 	if (r != PS_PROGRAM_GO)
 		return r;
+	if (settings.health)
+		return ask_health(&settings);
 	(void)mallopt(M_MMAP_THRESHOLD, MAP_ALONE);
 	r = serve(&settings, &err);
 	if (r < 0) {

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "common/base/buf.h"
 #include "common/base/cleanup.h"
@@ -16,11 +17,30 @@ static int help(const struct ps_program *program)
 	return 0;
 }
 
+bool ps_program_take_check(int *argc, char **argv)
+{
+	for (int i = 1; i < *argc; i++) {
+		if (strcmp(argv[i], "--check-config") != 0)
+			continue;
+		memmove(&argv[i], &argv[i + 1], (size_t)(*argc - i) * sizeof(*argv));
+		--*argc;
+		return true;
+	}
+	return false;
+}
+
+void ps_program_list(const struct ps_option *options)
+{
+	for (; options->name; options++)
+		(void)printf("%s\n", options->name);
+}
+
 int ps_program_begin(const struct ps_program *program, int argc, char **argv, void *settings,
 	const char *const *log_level, const bool *version)
 {
 	enum ps_log_level level = PS_LOG_INFO;
 	struct ps_error err = {0};
+	bool check = ps_program_take_check(&argc, argv);
 	int r;
 
 	ps_log_setup(program->name, level);
@@ -35,6 +55,10 @@ int ps_program_begin(const struct ps_program *program, int argc, char **argv, vo
 	if (r < 0) {
 		ps_log_failure("wrong option", r, &err);
 		return 2;
+	}
+	if (check) {
+		ps_program_list(program->options);
+		return 0;
 	}
 	if (*version) {
 		(void)printf("packetscope-%s %s\n", program->name, PS_VERSION);

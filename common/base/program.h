@@ -21,11 +21,19 @@ struct ps_program {
 #define PS_PROGRAM_GO (-1)
 
 /*
- * Reads the options into `settings` (ps_options_parse) and sets the log up. Answers --help, --version and wrong options
- * itself: the exit status to end with, 0, or 2 for a wrong option, which is logged. log_level and version point into
- * settings.
+ * Reads the options into `settings` (ps_options_parse) and sets the log up. Answers --help, --version, --check-config
+ * and wrong options itself: the exit status to end with, 0, or 2 for a wrong option, which is logged. log_level and
+ * version point into settings.
  */
 int ps_program_begin(const struct ps_program *program, int argc, char **argv, void *settings,
 	const char *const *log_level, const bool *version);
+
+/*
+ * Takes `--check-config` out of the command line if it is there: the program shall read its options and end. Then
+ * ps_program_list prints the names it knows, one a line, from which `packetscope check-config` tells a key that
+ * nobody knows.
+ */
+bool ps_program_take_check(int *argc, char **argv);
+void ps_program_list(const struct ps_option *options);
 
 #endif

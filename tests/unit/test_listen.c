@@ -1,5 +1,9 @@
 /* --api and the socket made from it. */
 #include <errno.h>
+#include <poll.h>
+#include <unistd.h>
+#include <sys/wait.h>
+#include <sys/socket.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -95,6 +99,49 @@ static void every_address(void **state)
 	assert_true(fd >= 0 && port > 0);
 }
 
+/* A server of one answer. */
+static pid_t answer(int fd, const char *text)
+{
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid > 0)
+		return pid;
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	char question[128];
+	int client;
+
+	(void)poll(&p, 1, 5000);
+	client = accept(fd, NULL, NULL);
+	if (client < 0 || recv(client, question, sizeof(question), 0) <= 0)
+		_exit(1);
+	_exit(send(client, text, strlen(text), 0) < 0);
+}
+
+static void asks_whether_it_answers(void **state)
+{
+	_cleanup_close_ int fd = -1;
+	struct ps_listen l;
+	struct ps_error err = {0};
+	uint16_t port = 0;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(ps_listen_parse("127.0.0.1:0", &l, NULL), 0);
+	assert_int_equal(ps_listen_open(&l, &fd, &port, NULL), 0);
+	l.port = port;
+	pid = answer(fd, "HTTP/1.1 503 Service Unavailable\r\n\r\n");
+	assert_int_equal(ps_listen_ask(&l, 5000, &err), 0);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	pid = answer(fd, "SSH-2.0-dropbear\r\n");
+	assert_int_equal(ps_listen_ask(&l, 5000, &err), -EPROTO);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	/* Accepted by the kernel, and then nothing. */
+	assert_true(ps_listen_ask(&l, 50, &err) < 0);
+	ps_closep(&fd);
+	assert_int_equal(ps_listen_ask(&l, 50, &err), -ECONNREFUSED);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -102,6 +149,7 @@ int main(void)
 		cmocka_unit_test(refuses),
 		cmocka_unit_test(opens_and_tells_what_is_wrong),
 		cmocka_unit_test(every_address),
+		cmocka_unit_test(asks_whether_it_answers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

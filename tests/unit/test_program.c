@@ -34,6 +34,7 @@ static void starts_and_refuses(void **state)
 		{"--log-level=debug", PS_PROGRAM_GO},
 		{"--help", 0},
 		{"--version", 0},
+		{"--check-config", 0},
 		{"--log-level=loud", 2},
 		{"--no-such-option", 2},
 		{"operand", 2},
