@@ -332,7 +332,8 @@ static void publish_snapshot(struct ps_aggregator *a, const struct ps_agg_time *
 	if (!page || ps_conn_query_parse(no_args, &q, NULL) < 0)
 		return;
 	q.limit = PS_SNAPSHOT_RECORDS;
-	ps_conn_query_run(&q, a->conns, page);
+	if (ps_conn_query_run(&q, a->conns, page) < 0)
+		return;
 	for (size_t i = 0; i < page->n; i++)
 		tell_conn(&t, PS_TOPIC_SNAPSHOT, page->row[i]);
 	a->snapshot_at = now->boot;

@@ -286,11 +286,13 @@ static int read_words(const struct ps_value *args, struct ps_conn_query *q, stru
 int ps_conn_query_parse(const struct ps_value *args, struct ps_conn_query *ret_query, struct ps_error *err)
 {
 	struct ps_conn_query q = {.proto = -1, .state = -1, .port = -1};
-	int64_t limit = 100, port = -1;
+	int64_t limit = 100, offset = 0, port = -1;
 	const char *cursor = NULL;
 	int r;
 
 	r = read_number(args, "limit", 1, PS_REQUEST_PAGE_MAX, &limit, err);
+	if (r >= 0)
+		r = read_number(args, "offset", 0, PS_LIST_OFFSET_MAX, &offset, err);
 	if (r >= 0)
 		r = read_number(args, "port", 0, 65535, &port, err);
 	if (r >= 0)
@@ -304,6 +306,7 @@ int ps_conn_query_parse(const struct ps_value *args, struct ps_conn_query *ret_q
 	if (r < 0)
 		return r;
 	q.limit = (unsigned)limit;
+	q.offset = (size_t)offset;
 	q.port = (int)port;
 	q.ended = ps_value_get_bool(args, "ended", false);
 	*ret_query = q;
@@ -371,13 +374,14 @@ static void select_first(const struct ps_conn_query *q, struct row *row, size_t 
 }
 
 /*
- * The page is what comes first of more rows than it has; when there is no room for another, those behind it go. So a
- * row costs a few comparisons, also when every one of a million comes before all that were met.
+ * What is kept is what comes first of more rows than that: the page and the rows before it. When there is no room for
+ * another, those behind go. So a row costs a few comparisons, also when every one of a million comes before all that
+ * were met.
  */
 struct selection {
-	struct row row[2 * PS_REQUEST_PAGE_MAX];
-	struct row last; /* of the page, once one was full */
-	size_t n;
+	struct row *row;
+	size_t n, room, keep;
+	struct row last; /* of those that are kept, once there were so many */
 	bool was_full;
 };
 
@@ -386,22 +390,52 @@ static void select_row(const struct ps_conn_query *q, struct selection *s, const
 	if (s->was_full && compare_rows(q, added, &s->last) > 0)
 		return;
 	s->row[s->n++] = *added;
-	if (s->n < PS_ARRAY_SIZE(s->row))
+	if (s->n < s->room)
 		return;
-	select_first(q, s->row, s->n, q->limit);
-	s->n = q->limit;
+	select_first(q, s->row, s->n, s->keep);
+	s->n = s->keep;
 	s->last = s->row[s->n - 1];
 	s->was_full = true;
 }
 
-void ps_conn_query_run(const struct ps_conn_query *q, const struct ps_conn_table *table, struct ps_conn_page *ret_page)
+/* The rows of the page, in order; *ret_n of them. */
+static struct row *page_of(const struct ps_conn_query *q, struct selection *s, size_t *ret_n)
+{
+	*ret_n = 0;
+	if (s->n <= q->offset)
+		return s->row;
+	if (s->n > s->keep)
+		select_first(q, s->row, s->n, s->keep);
+	s->n = PS_MIN(s->n, s->keep);
+	if (q->offset)
+		select_first(q, s->row, s->n, q->offset);
+	*ret_n = s->n - q->offset;
+	qsort_r(s->row + q->offset, *ret_n, sizeof(s->row[0]), by_order, (void *)(uintptr_t)q);
+	return s->row + q->offset;
+}
+
+static size_t rows_known(const struct ps_conn_table *table)
+{
+	struct ps_conn_totals totals;
+
+	ps_conn_table_totals(table, &totals);
+	return totals.live + totals.ended;
+}
+
+int ps_conn_query_run(const struct ps_conn_query *q, const struct ps_conn_table *table, struct ps_conn_page *ret_page)
 {
 	const struct row cursor = row_of(q, &q->cursor);
-	struct selection s = {.n = 0};
+	struct selection s = {.keep = q->offset + q->limit};
+	_cleanup_free_ struct row *rows = NULL;
 	size_t position = 0, following = 0;
 	const struct ps_conn *c;
+	struct row *first;
 	bool ended;
 
+	s.room = PS_MIN(2 * s.keep, rows_known(table) + 1); /* room for all: nothing needs to go */
+	s.row = rows = malloc(s.room * sizeof(*rows));
+	if (!rows)
+		return -ENOMEM;
 	ret_page->total = 0;
 	ret_page->next[0] = '\0';
 	while ((c = ps_conn_table_next(table, &position, &ended))) {
@@ -416,10 +450,10 @@ void ps_conn_query_run(const struct ps_conn_query *q, const struct ps_conn_table
 		following++;
 		select_row(q, &s, &row);
 	}
-	qsort_r(s.row, s.n, sizeof(s.row[0]), by_order, (void *)(uintptr_t)q);
-	ret_page->n = PS_MIN(s.n, (size_t)q->limit);
+	first = page_of(q, &s, &ret_page->n);
 	for (size_t i = 0; i < ret_page->n; i++)
-		ret_page->row[i] = s.row[i].conn;
-	if (following > ret_page->n)
+		ret_page->row[i] = first[i].conn;
+	if (ret_page->n && following > q->offset + ret_page->n)
 		cursor_write(q, ret_page->row[ret_page->n - 1], ret_page->next);
+	return 0;
 }

@@ -15,6 +15,7 @@
 
 struct ps_conn_query {
 	unsigned limit;
+	size_t offset; /* rows that are left out before the page */
 	const struct ps_field *sort;
 	bool descending;
 	bool ended;                /* recently ended ones too */
@@ -44,8 +45,10 @@ struct ps_conn_page {
 
 /*
  * One page. The order is by the sort field, then by id, so that a page can go on after the last row of the one before,
- * though that may be gone: rows that don't change are neither met twice nor left out.
+ * though that may be gone: rows that don't change are neither met twice nor left out. An offset leaves rows out (those
+ * after the cursor, if there is one), for views that look into the middle of a long list; without memory to count them
+ * in (24 bytes for each that is left out, twice), -ENOMEM and no page.
  */
-void ps_conn_query_run(const struct ps_conn_query *q, const struct ps_conn_table *table, struct ps_conn_page *ret_page);
+int ps_conn_query_run(const struct ps_conn_query *q, const struct ps_conn_table *table, struct ps_conn_page *ret_page);
 
 #endif

@@ -10,6 +10,7 @@
 #include "aggregator/conn_query.h"
 #include "aggregator/icmp_query.h"
 #include "aggregator/limits.h"
+#include "aggregator/top_query.h"
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
 
@@ -74,7 +75,8 @@ static int conns_list(struct ps_call *c)
 	if (r < 0)
 		return r;
 	ps_aggregator_refresh(c->a, c->now);
-	ps_conn_query_run(&q, c->a->conns, page);
+	if (ps_conn_query_run(&q, c->a->conns, page) < 0)
+		return ps_call_no_memory(c);
 	r = begin_page(c, PS_RECORD_CONN, page->total, page->next);
 	for (size_t i = 0; r >= 0 && i < page->n; i++)
 		r = add_record(c, page->row[i]);
@@ -108,6 +110,18 @@ static int conns_get(struct ps_call *c)
 			"no connection %016" PRIx64 " lives or ended recently", id);
 	r = begin_records(c, PS_RECORD_CONN);
 	return r < 0 ? r : add_record(c, conn);
+}
+
+static int conns_top(struct ps_call *c)
+{
+	struct ps_top_query q;
+	int r = ps_top_query_parse(c->req->args, ps_agg_wall(c->now), &q, &c->answer->error);
+
+	if (r < 0)
+		return r;
+	ps_aggregator_refresh(c->a, c->now);
+	c->answer->body = ps_top_query_run(&q, c->a->conns, c->now->boot);
+	return c->answer->body ? 0 : ps_call_no_memory(c);
 }
 
 static int icmp_list(struct ps_call *c)
@@ -258,6 +272,7 @@ static const struct {
 	{"stats", stats},
 	{"conns.list", conns_list},
 	{"conns.get", conns_get},
+	{"conns.top", conns_top},
 	{"icmp.list", icmp_list},
 	{"snapshot", snapshot},
 	{"rules.list", ps_call_rules_list},

@@ -48,6 +48,16 @@
 /* Warnings kept for `status`: more of them say nothing new. */
 #define PS_WARNINGS_MAX 8
 
+/*
+ * Groups of each kind that a summary tells apart: 100 bytes each, given back when it is answered. 65,536 hosts or services
+ * are more than anybody reads; what comes after them is in the sums.
+ */
+#define PS_TOP_GROUPS_MAX 65536u
+#define PS_TOP_SLOTS_MIN 256u
+#define PS_TOP_DEFAULT 20
+#define PS_TOP_MAX 200
+#define PS_TOP_ACTIVE_MAX_S 86400
+
 /* Bytes of a free-text search. */
 #define PS_QUERY_TEXT_MAX 128
 

@@ -48,6 +48,8 @@
 #define PS_HTTP_HEADERS_MAX 16        /* of an answer; we set at most 12 */
 #define PS_LIST_DEFAULT 1000          /* elements of a list without ?limit= */
 #define PS_LIST_MAX 10000             /* elements of one answer: 16 MB of JSON */
+#define PS_LIST_OFFSET_MAX \
+	2000000 /* rows of a list that may be left out before the answer: twice the largest table we speak of */
 #define PS_LIST_LARGE_MAX 4 /* lists of more than one page that are put together at once: 64 MB in the worst case */
 #define PS_ANALYZE_TIMEOUT_MS 15000 /* an analysis looks at everything; a person waits */
 #define PS_COLLECTOR_SILENT_S 3     /* it says once a second that it works; at rest no tick is ever two seconds late */

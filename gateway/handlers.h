@@ -11,6 +11,7 @@ void ps_handle_page(struct ps_exchange *x);        /* page.c */
 void ps_handle_connections(struct ps_exchange *x); /* listing.c */
 void ps_handle_icmp(struct ps_exchange *x);
 void ps_handle_connection(struct ps_exchange *x);
+void ps_handle_top(struct ps_exchange *x);          /* top.c */
 void ps_handle_filters_list(struct ps_exchange *x); /* filters.c */
 void ps_handle_filters_create(struct ps_exchange *x);
 void ps_handle_filters_update(struct ps_exchange *x);

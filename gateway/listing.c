@@ -17,6 +17,7 @@
 const struct ps_param ps_params_connections[] = {
 	{"limit", PS_PARAM_NUMBER, 1, PS_LIST_MAX, "Elements of the answer"},
 	{"cursor", PS_PARAM_TEXT, 0, TEXT_MAX, "Where to go on, from the Link header of the answer before"},
+	{"offset", PS_PARAM_NUMBER, 0, PS_LIST_OFFSET_MAX, "Elements to leave out before the first one"},
 	{"sort", PS_PARAM_TEXT, 0, TEXT_MAX, "Name of the field to sort by"},
 	{"order", PS_PARAM_TEXT, 0, TEXT_MAX, "asc or desc"},
 	{"proto", PS_PARAM_TEXT, 0, TEXT_MAX, "tcp, udp or a protocol number"},
@@ -119,8 +120,8 @@ void ps_listing_link(struct ps_buf *out, const char *path, const struct ps_query
 {
 	ps_buf_addf(out, "<%s?", path);
 	for (size_t i = 0; i < query->n; i++) {
-		if (!strcmp(query->item[i].name, "cursor"))
-			continue;
+		if (!strcmp(query->item[i].name, "cursor") || !strcmp(query->item[i].name, "offset"))
+			continue; /* the cursor is behind what was left out */
 		ps_percent_encode(out, query->item[i].name);
 		ps_buf_addc(out, '=');
 		ps_percent_encode(out, query->item[i].value);
@@ -226,6 +227,7 @@ static void on_page(void *arg, struct ps_reply *reply, const struct ps_error *er
 		finish(PS_TAKE(l), reply->body, next);
 		return;
 	}
+	ps_value_unset(l->args, "offset");
 	if (ps_value_set(l->args, "cursor", ps_value_string(next)) < 0) {
 		struct ps_error e = {0};
 

@@ -76,7 +76,7 @@ static size_t count(const char *text)
 	struct ps_conn_query q;
 
 	assert_int_equal(parse(text, &q, NULL), 0);
-	ps_conn_query_run(&q, table, &page);
+	assert_int_equal(ps_conn_query_run(&q, table, &page), 0);
 	return page.total;
 }
 
@@ -87,7 +87,7 @@ static void defaults(void **state)
 
 	(void)state;
 	assert_int_equal(ps_conn_query_parse(NULL, &q, NULL), 0);
-	ps_conn_query_run(&q, table, &page);
+	assert_int_equal(ps_conn_query_run(&q, table, &page), 0);
 	assert_int_equal(page.n, 100);
 	assert_int_equal(page.total, N - N / 10);
 	assert_int_not_equal(page.next[0], 0);
@@ -104,6 +104,8 @@ static void bad_arguments_are_named(void **state)
 		{"{\"limit\": 1001}", "limit"},
 		{"{\"limit\": \"x\"}", "limit"},
 		{"{\"limit\": 1.5}", "limit"},
+		{"{\"offset\": -1}", "offset"},
+		{"{\"offset\": 2000001}", "offset"},
 		{"{\"port\": 65536}", "port"},
 		{"{\"port\": \"\"}", "port"},
 		{"{\"sort\": \"colour\"}", "sort"},
@@ -182,7 +184,7 @@ static void pages_of_every_order(void **state)
 				"{\"sort\": \"%s\", \"order\": \"%s\", \"limit\": 97, \"cursor\": \"%s\"}",
 				schema->fields[f / 2].name, f % 2 ? "asc" : "desc", cursor);
 			assert_int_equal(parse(args, &q, NULL), 0);
-			ps_conn_query_run(&q, table, &page);
+			assert_int_equal(ps_conn_query_run(&q, table, &page), 0);
 			assert_int_equal(page.total, N - N / 10);
 			for (size_t i = 0; i < page.n; i++)
 				met[page.row[i]->id / 16]++;
@@ -225,7 +227,7 @@ static void many_more_rows_than_a_page(void **state)
 		assert_int_equal(parse(descending ? "{}" : "{\"order\": \"asc\"}", &q, NULL), 0);
 		q.limit = limits[how / 6];
 		do {
-			ps_conn_query_run(&q, many, &page);
+			assert_int_equal(ps_conn_query_run(&q, many, &page), 0);
 			assert_int_equal(page.total, ROWS);
 			for (size_t i = 0; i < page.n; i++) {
 				const struct ps_conn *c = page.row[i];
@@ -244,6 +246,40 @@ static void many_more_rows_than_a_page(void **state)
 	}
 }
 
+/* Any part of a long list by its offset is that part of the list that the cursor gives. */
+static void offsets(void **state)
+{
+	static const size_t offsets[] = {0, 1, 99, 100, 101, 499, 530, 600, 629, 630, 5000};
+	static const char *orders[] = {"last_seen", "src_ip", "id", "orig_bytes"};
+	static uint64_t ids[N];
+
+	(void)state;
+	for (size_t f = 0; f < PS_ARRAY_SIZE(orders); f++) {
+		struct ps_conn_page page;
+		struct ps_conn_query q;
+		char args[160];
+
+		(void)snprintf(args, sizeof(args), "{\"sort\": \"%s\", \"limit\": 1000}", orders[f]);
+		assert_int_equal(parse(args, &q, NULL), 0);
+		assert_int_equal(ps_conn_query_run(&q, table, &page), 0);
+		assert_int_equal(page.n, N - N / 10);
+		for (size_t i = 0; i < page.n; i++)
+			ids[i] = page.row[i]->id;
+		for (size_t o = 0; o < PS_ARRAY_SIZE(offsets); o++) {
+			size_t rest = offsets[o] < N - N / 10 ? N - N / 10 - offsets[o] : 0;
+
+			q.limit = 100;
+			q.offset = offsets[o];
+			assert_int_equal(ps_conn_query_run(&q, table, &page), 0);
+			assert_int_equal(page.total, N - N / 10);
+			assert_int_equal(page.n, PS_MIN(rest, (size_t)100));
+			assert_int_equal(page.next[0] != '\0', rest > 100);
+			for (size_t i = 0; i < page.n; i++)
+				assert_int_equal(page.row[i]->id, ids[offsets[o] + i]);
+		}
+	}
+}
+
 static void orders_mean_what_they_say(void **state)
 {
 	struct ps_conn_page page;
@@ -251,21 +287,21 @@ static void orders_mean_what_they_say(void **state)
 
 	(void)state;
 	assert_int_equal(parse("{\"sort\": \"orig_bytes\", \"limit\": 1000}", &q, NULL), 0);
-	ps_conn_query_run(&q, table, &page);
+	assert_int_equal(ps_conn_query_run(&q, table, &page), 0);
 	assert_true(page.row[0]->orig_bytes == UINT64_MAX - 1);
 	for (size_t i = 1; i < page.n; i++)
 		assert_true(page.row[i - 1]->orig_bytes >= page.row[i]->orig_bytes);
 	assert_int_equal(parse("{\"sort\": \"rule_id\", \"order\": \"asc\", \"limit\": 1000}", &q, NULL), 0);
-	ps_conn_query_run(&q, table, &page);
+	assert_int_equal(ps_conn_query_run(&q, table, &page), 0);
 	assert_int_equal(page.row[0]->rule_id, -1);
 	for (size_t i = 1; i < page.n; i++)
 		assert_true(page.row[i - 1]->rule_id <= page.row[i]->rule_id);
 	assert_int_equal(parse("{\"sort\": \"loss\", \"order\": \"asc\", \"limit\": 1000}", &q, NULL), 0);
-	ps_conn_query_run(&q, table, &page);
+	assert_int_equal(ps_conn_query_run(&q, table, &page), 0);
 	for (size_t i = 1; i < page.n; i++)
 		assert_true(page.row[i - 1]->loss <= page.row[i]->loss);
 	assert_int_equal(parse("{\"sort\": \"iface\", \"order\": \"asc\", \"limit\": 1000}", &q, NULL), 0);
-	ps_conn_query_run(&q, table, &page);
+	assert_int_equal(ps_conn_query_run(&q, table, &page), 0);
 	for (size_t i = 1; i < page.n; i++)
 		assert_true(strcmp(page.row[i - 1]->iface, page.row[i]->iface) <= 0);
 }
@@ -287,7 +323,7 @@ static void pages_of_a_changing_table(void **state)
 		(void)snprintf(
 			args, sizeof(args), "{\"sort\": \"first_seen\", \"limit\": 50, \"cursor\": \"%s\"}", cursor);
 		assert_int_equal(parse(args, &q, NULL), 0);
-		ps_conn_query_run(&q, table, &page);
+		assert_int_equal(ps_conn_query_run(&q, table, &page), 0);
 		for (size_t i = 0; i < page.n; i++) {
 			if (page.row[i]->id <= 16 * N)
 				met[page.row[i]->id / 16]++;
@@ -313,6 +349,7 @@ int main(void)
 		TEST(filters),
 		TEST(pages_of_every_order),
 		TEST(many_more_rows_than_a_page),
+		TEST(offsets),
 		TEST(orders_mean_what_they_say),
 		TEST(pages_of_a_changing_table),
 	};

@@ -47,6 +47,7 @@ static void refuses_and_names(void **state)
 		{"limit=-1", "limit"},
 		{"limit=1e3", "limit"},
 		{"limit=99999999999999999999999999", "limit"},
+		{"offset=2000001", "offset"},
 		{"port=65536", "port"},
 		{"port=ssh", "port"},
 		{"ended=maybe", "ended"},
@@ -81,7 +82,7 @@ static void link_keeps_the_query(void **state)
 	_cleanup_(ps_buf_free) struct ps_buf out = PS_BUF_INIT;
 
 	(void)state;
-	assert_int_equal(ps_query_parse("limit=5&cursor=old&q=a%26b", &q, NULL), 0);
+	assert_int_equal(ps_query_parse("limit=5&cursor=old&offset=7&q=a%26b", &q, NULL), 0);
 	ps_listing_link(&out, "/api/connections", &q, "n/ew");
 	assert_string_equal(ps_buf_str(&out), "</api/connections?limit=5&q=a%26b&cursor=n%2Few>; rel=\"next\"");
 }

@@ -1,0 +1,45 @@
+/* GET /api/top: the query becomes the arguments, the reply the JSON. */
+#include <errno.h>
+
+#include "common/base/cleanup.h"
+#include "gateway/exchange.h"
+#include "gateway/handlers.h"
+#include "gateway/listing.h"
+#include "gateway/route.h"
+
+#define WORD_MAX 32    /* bytes of a word */
+#define GROUPS_MAX 200 /* of each kind; people read twenty */
+#define ACTIVE_MAX_S 86400
+
+const struct ps_param ps_params_top[] = {
+	{"limit", PS_PARAM_NUMBER, 1, GROUPS_MAX, "Hosts, services and flows in the answer, of each"},
+	{"by", PS_PARAM_TEXT, 0, WORD_MAX, "bytes, packets or connections"},
+	{"active", PS_PARAM_NUMBER, 0, ACTIVE_MAX_S,
+		"Only connections with a packet in the last so many seconds; 0 = all"},
+	{"ended", PS_PARAM_BOOL, 0, 0, "Recently ended connections too"},
+	{NULL, PS_PARAM_TEXT, 0, 0, NULL},
+};
+
+static void on_reply(void *arg, struct ps_reply *reply, const struct ps_error *err)
+{
+	struct ps_exchange *x = arg;
+
+	if (err)
+		ps_answer_problem(x, err);
+	else
+		ps_answer_value(x, reply->status, reply->body);
+}
+
+void ps_handle_top(struct ps_exchange *x)
+{
+	_cleanup_(ps_value_free) struct ps_value *args = NULL;
+	struct ps_error err = {0};
+	int r = ps_params_read(ps_params_top, &x->req.query, &args, &err);
+
+	if (r == -ENOMEM)
+		(void)ps_error_set(&err, r, 503, "no_memory", "", "The gateway has no memory left.");
+	if (r < 0)
+		ps_answer_problem(x, &err);
+	else
+		ps_exchange_forward(x, x->route->part, x->route->op, args, on_reply, x);
+}
