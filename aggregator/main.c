@@ -42,8 +42,8 @@ static const struct ps_option options[] = {
 	PS_OPT_STR("feed", 0, struct settings, feed, "", "ENDPOINT", "where the collector's feed is"),
 	PS_OPT_STR("state", 0, struct settings, state, "", "ENDPOINT", "where to publish"),
 	PS_OPT_STR("control", 0, struct settings, control, "", "ENDPOINT", "where to answer requests"),
-	PS_OPT_BOOL("health", 0, struct settings, health, "ask the aggregator that runs whether it is well"),
-	PS_OPT_BOOL("version", 0, struct settings, version, "print the version and exit"),
+	PS_OPT_DEED("health", 0, struct settings, health, "ask the aggregator that runs whether it is well"),
+	PS_OPT_DEED("version", 0, struct settings, version, "print the version and exit"),
 #define PS_TIMEOUT(name, option, fallback, help) \
 	PS_OPT_SECONDS(option, 0, struct settings, timeouts.name, fallback, 1, 0, help),
 #include "aggregator/timeout.def"

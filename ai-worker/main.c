@@ -27,8 +27,8 @@ static const struct ps_option options[] = {
 	PS_OPT_STR("log-level", 0, struct settings, log_level, "info", "LEVEL", "error, warn, info or debug"),
 	PS_OPT_STR("state", 0, struct settings, state, "", "ENDPOINT", "where the aggregator publishes"),
 	PS_OPT_STR("ai", 0, struct settings, ai, "", "ENDPOINT", "where to answer requests"),
-	PS_OPT_BOOL("health", 0, struct settings, health, "ask the worker that runs whether it is well"),
-	PS_OPT_BOOL("version", 0, struct settings, version, "print the version"),
+	PS_OPT_DEED("health", 0, struct settings, health, "ask the worker that runs whether it is well"),
+	PS_OPT_DEED("version", 0, struct settings, version, "print the version"),
 	PS_OPT_END,
 };
 

@@ -132,6 +132,8 @@ static const struct ps_option replay_options[] = {
 	PS_OPT_END,
 };
 
+static const struct ps_option config_options[] = {OPT_JSON, OPT_CONFIG, PS_OPT_END};
+
 static const struct ps_option plain_options[] = {OPT_JSON, PS_OPT_END};
 
 const struct ps_verb ps_verbs[] = {
@@ -149,6 +151,8 @@ const struct ps_verb ps_verbs[] = {
 	{"doctor", "[--iface eth0]", "what this host lacks, and the command that mends it", doctor_options,
 		ps_verb_doctor},
 	{"detach", "", "remove the kernel part from every interface", detach_options, ps_verb_detach},
+	{"check-config", "[FILE]", "would every program start with this configuration file?", config_options,
+		ps_verb_check_config},
 	{"help", "[VERB]", "this list, or one verb's options", plain_options, ps_verb_help},
 	{"version", "", "the version", plain_options, ps_verb_version},
 };
@@ -247,6 +251,8 @@ int ps_cli_main(int argc, char **argv)
 		name = "help";
 	else if (strcmp(name, "--version") == 0 || strcmp(name, "-version") == 0)
 		name = "version";
+	else if (strcmp(name, "--check-config") == 0)
+		name = "check-config";
 	else if (name[0] == '-')
 		return run_verb(ps_verb_find("up"), argc, argv);
 	verb = ps_verb_find(name);

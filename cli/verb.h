@@ -27,6 +27,7 @@ struct ps_verb {
 
 extern const struct ps_verb ps_verbs[];
 extern const unsigned ps_verbs_count;
+#define PS_VERBS_MAX 64 /* room for tables that hold a row for each */
 
 /* NULL: there is none of that name. */
 const struct ps_verb *ps_verb_find(const char *name);
@@ -66,6 +67,7 @@ int ps_verb_watch(const struct ps_settings *s, int n, char **operands);
 int ps_verb_doctor(const struct ps_settings *s, int n, char **operands);
 int ps_verb_replay(const struct ps_settings *s, int n, char **operands);
 int ps_verb_detach(const struct ps_settings *s, int n, char **operands);
+int ps_verb_check_config(const struct ps_settings *s, int n, char **operands);
 int ps_verb_help(const struct ps_settings *s, int n, char **operands);
 int ps_verb_version(const struct ps_settings *s, int n, char **operands);
 

@@ -25,6 +25,8 @@ int main(int argc, char **argv)
 	struct ps_error err = {0};
 	int r;
 
+	if (ps_program_take("--print-config", &argc, argv))
+		return ps_program_print_config(ps_settings_table, "collector");
 	ps_log_setup("collector", PS_LOG_INFO);
 	r = ps_settings_read(argc, argv, &settings, &err);
 	if (r == -ECANCELED)
@@ -34,10 +36,8 @@ int main(int argc, char **argv)
 		return PS_EXIT_USAGE;
 	}
 	ps_log_setup("collector", settings.level);
-	if (settings.check) {
-		ps_program_list(ps_settings_table);
+	if (settings.check)
 		return PS_EXIT_OK;
-	}
 	if (settings.version)
 		return printf("packetscope-collector %s\n", PS_VERSION) < 0 ? PS_EXIT_FAILED : PS_EXIT_OK;
 	if (settings.health)

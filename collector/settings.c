@@ -14,7 +14,7 @@
 const struct ps_option ps_settings_table[] = {
 	PS_OPT_STR("iface", 'i', ST, iface, "", "NAME[,NAME…]", "interfaces to watch"),
 	{"max-connections", 0, PS_OPTION_U64, offsetof(ST, max_connections), "65536", PS_CONNECTIONS_MIN,
-		PS_CONNECTIONS_MAX, "N", "size of the connection table, fixed when its maps are made"},
+		PS_CONNECTIONS_MAX, "N", "size of the connection table, fixed when its maps are made", false},
 	PS_OPT_BOOL("ingress-only", 0, ST, ingress_only, "watch only what comes in"),
 	PS_OPT_STR("xdp-mode", 0, ST, xdp_mode_name, "auto", "auto|native|generic", "how to attach to what comes in"),
 	PS_OPT_STR("tc-mode", 0, ST, tc_mode_name, "auto", "auto|tcx|clsact", "how to attach to what goes out"),
@@ -24,17 +24,17 @@ const struct ps_option ps_settings_table[] = {
 	PS_OPT_STR("group", 0, ST, group, "", "NAME|GID",
 		"group that may use the pinned maps and the sockets; default: that of the process"),
 	{"keep-on-exit", 0, PS_OPTION_BOOL, offsetof(ST, keep_on_exit), "true", 0, 0, NULL,
-		"leave programs and maps in the kernel (=false: detach)"},
-	PS_OPT_BOOL("probe", 0, ST, probe, "print what this host can do as JSON, attach nothing"),
-	PS_OPT_BOOL("detach", 0, ST, detach, "remove the programs from all interfaces and end"),
-	PS_OPT_BOOL("purge", 0, ST, purge, "with --detach: remove the maps too, with counters and rules in them"),
-	PS_OPT_BOOL("health", 0, ST, health, "ask whether the collector of this pin root is well"),
+		"leave programs and maps in the kernel (=false: detach)", false},
+	PS_OPT_DEED("probe", 0, ST, probe, "print what this host can do as JSON, attach nothing"),
+	PS_OPT_DEED("detach", 0, ST, detach, "remove the programs from all interfaces and end"),
+	PS_OPT_DEED("purge", 0, ST, purge, "with --detach: remove the maps too, with counters and rules in them"),
+	PS_OPT_DEED("health", 0, ST, health, "ask whether the collector of this pin root is well"),
 	PS_OPT_STR("run-dir", 0, ST, run_dir, "/run/packetscope", "DIR", "sockets and lock"),
 	PS_OPT_STR("pin-root", 0, ST, pin_root, "/sys/fs/bpf/packetscope", "DIR", "pins, on a BPF file system"),
 	PS_OPT_STR("state-dir", 0, ST, state_dir, "/var/lib/packetscope", "DIR", "not used by the collector"),
 	PS_OPT_STR("config", 0, ST, config, NULL, "FILE", "configuration file"),
 	PS_OPT_STR("log-level", 0, ST, log_level, "info", "error|warn|info|debug", "what to log"),
-	PS_OPT_BOOL("version", 0, ST, version, "print the version"),
+	PS_OPT_DEED("version", 0, ST, version, "print the version"),
 	PS_OPT_END,
 };
 
@@ -68,7 +68,7 @@ static int bad(struct ps_error *err, const char *field, const char *text, const 
 
 int ps_settings_read(int argc, char **argv, struct ps_settings *ret_settings, struct ps_error *err)
 {
-	bool check = ps_program_take_check(&argc, argv);
+	bool check = ps_program_take("--check-config", &argc, argv);
 	struct ps_settings s = {0};
 	int r = ps_options_parse(ps_settings_table, "collector", PS_CONFIG_FILE, &argc, argv, &s, err);
 

@@ -45,8 +45,8 @@ static const struct ps_option options[] = {
 	PS_OPT_STR(
 		"pin-root", 0, struct settings, pin_root, "/sys/fs/bpf/packetscope", "DIR", "not used by the gateway"),
 	PS_OPT_STR("log-level", 0, struct settings, log_level, "info", "LEVEL", "error, warn, info or debug"),
-	PS_OPT_BOOL("health", 0, struct settings, health, "ask the gateway that runs whether it answers"),
-	PS_OPT_BOOL("version", 0, struct settings, version, "print the version"),
+	PS_OPT_DEED("health", 0, struct settings, health, "ask the gateway that runs whether it answers"),
+	PS_OPT_DEED("version", 0, struct settings, version, "print the version"),
 	PS_OPT_END,
 };
 

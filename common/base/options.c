@@ -14,6 +14,7 @@
 #include "common/base/buf.h"
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
+#include "common/base/ini.h"
 
 #define OPTIONS_MAX 64 /* rows of one table; --help stays one screen */
 #define ENV_PREFIX "PACKETSCOPE_"
@@ -167,83 +168,41 @@ static const char *environment(const char *name, char *ret_variable, size_t size
 
 /* --- file ---------------------------------------------------------------------------------------- */
 
-static char *trim(char *s)
-{
-	while (isspace((unsigned char)*s))
-		s++;
-	char *end = s + strlen(s);
-	while (end > s && isspace((unsigned char)end[-1]))
-		end--;
-	*end = '\0';
-	return s;
-}
+struct reading {
+	struct parse *p;
+	const char *program;
+};
 
-/* One "key = value"; the value may stand in double quotes. */
-static int file_pair(struct parse *p, char *s, bool own, const char *path, int line, struct ps_error *err)
+static int file_pair(void *arg, const struct ps_ini_pair *pair, struct ps_error *err)
 {
-	char *equals = strchr(s, '=');
-	if (!equals)
-		return ps_error_set(err, -EINVAL, 400, "bad_config", "", "%s:%d: expected key = value", path, line);
-	*equals = '\0';
-	char *key = trim(s), *value = trim(equals + 1);
-	size_t n = strlen(value);
-	if (n >= 2 && value[0] == '"' && value[n - 1] == '"') {
-		value[n - 1] = '\0';
-		value++;
-	}
+	struct reading *r = arg;
+	struct parse *p = r->p;
+	bool own = strcmp(pair->section, r->program) == 0;
+	if (!own && strcmp(pair->section, COMMON_SECTION) != 0)
+		return 0;
+	if (!pair->value)
+		return ps_ini_no_value(pair, err);
 
-	int row = find(p, key);
+	int row = find(p, pair->key);
+	if (row >= 0 && p->table[row].deed)
+		row = -ENOENT;
 	if (row < 0 && own)
-		return ps_error_set(err, -EINVAL, 400, "bad_config", key, "%s:%d: there is no option %s; see --help",
-			path, line, key);
+		return ps_error_set(err, -EINVAL, 400, "bad_config", pair->key,
+			"%s:%d: there is no option %s; see --help", pair->path, pair->line, pair->key);
 	if (row < 0 || (!own && p->own[row]))
 		return 0;
-	const char *text = keep(value);
+	const char *text = keep(pair->value);
 	if (!text)
-		return ps_error_set(err, -ENOMEM, 500, "no_memory", key, "No memory to read %s", path);
-	p->file[row] = (struct source){.text = text, .where = path, .line = line};
+		return ps_error_set(err, -ENOMEM, 500, "no_memory", pair->key, "No memory to read %s", pair->path);
+	p->file[row] = (struct source){.text = text, .where = pair->path, .line = pair->line};
 	p->own[row] = own;
 	return 0;
 }
 
 static int read_file(struct parse *p, const char *program, const char *path, struct ps_error *err)
 {
-	_cleanup_fclose_ FILE *f = fopen(path, "re");
-	if (!f) {
-		int e = errno;
-		return ps_error_set(err, -EINVAL, 400, "bad_config", "config", "Cannot read %s: %s", path, strerror(e));
-	}
-
-	_cleanup_free_ char *text = NULL;
-	size_t cap = 0;
-	enum {
-		NOWHERE,
-		COMMON,
-		OWN,
-		OTHER
-	} section = NOWHERE;
-	for (int line = 1; getline(&text, &cap, f) >= 0; line++) {
-		char *s = trim(text);
-		size_t n = strlen(s);
-		if (n == 0 || *s == '#' || *s == ';')
-			continue;
-		if (*s == '[' && s[n - 1] == ']') {
-			s[n - 1] = '\0';
-			const char *name = trim(s + 1);
-			section = strcmp(name, program) == 0 ? OWN : strcmp(name, COMMON_SECTION) == 0 ? COMMON : OTHER;
-		} else if (section == NOWHERE) {
-			return ps_error_set(err, -EINVAL, 400, "bad_config", "",
-				"%s:%d: a key stands under a section; begin with [" COMMON_SECTION "]", path, line);
-		} else if (section != OTHER) {
-			int r = file_pair(p, s, section == OWN, path, line, err);
-			if (r < 0)
-				return r;
-		}
-	}
-	if (ferror(f))
-		return ps_error_set(
-			err, -EINVAL, 400, "bad_config", "config", "Cannot read %s: %s", path, strerror(errno));
-	return 0;
+	struct reading r = {.p = p, .program = program};
+	return ps_ini_read(path, file_pair, &r, err);
 }
 
 static int find_and_read_file(struct parse *p, const char *program, const char *default_file, struct ps_error *err)
@@ -379,7 +338,7 @@ static int read_value(const struct parse *p, size_t i, union value *ret, struct 
 	const struct ps_option *o = &p->table[i];
 	char variable[96];
 	struct source s = p->flag[i];
-	if (!s.text)
+	if (!s.text && !o->deed)
 		s = (struct source){.text = environment(o->name, variable, sizeof(variable)), .where = variable};
 	if (!s.text)
 		s = p->file[i];
@@ -438,6 +397,19 @@ int ps_options_parse(const struct ps_option *table, const char *program, const c
 	for (size_t i = 0; i < p.n; i++)
 		store(&table[i], &values[i], settings);
 	return 0;
+}
+
+/* --- a file to begin with ------------------------------------------------------------------------ */
+
+void ps_options_template(const struct ps_option *table, const char *program, struct ps_buf *out)
+{
+	ps_buf_addf(out, "[%s]\n", program);
+	for (const struct ps_option *o = table; o->name; o++) {
+		if (o->deed || strcmp(o->name, "config") == 0)
+			continue;
+		ps_buf_addf(out, "\n# %s%s%s\n#%s = %s\n", o->help, o->arg ? ": " : "", o->arg ? o->arg : "", o->name,
+			o->fallback ? o->fallback : "");
+	}
 }
 
 /* --- help ---------------------------------------------------------------------------------------- */

@@ -36,27 +36,32 @@ struct ps_option {
 	uint64_t min, max;    /* for U64 and SECONDS (ns); max 0 = no limit */
 	const char *arg;      /* shown in the help; NULL for BOOL */
 	const char *help;
+	bool deed; /* what to do instead of running (--version): a flag only, never in the environment or the file */
 };
 
 #define PS_OPT_STR(n, l, st, f, def, a, h) \
 	{ \
-		n, l, PS_OPTION_STR, offsetof(st, f), def, 0, 0, a, h \
+		n, l, PS_OPTION_STR, offsetof(st, f), def, 0, 0, a, h, false \
 	}
 #define PS_OPT_BOOL(n, l, st, f, h) \
 	{ \
-		n, l, PS_OPTION_BOOL, offsetof(st, f), "false", 0, 0, NULL, h \
+		n, l, PS_OPTION_BOOL, offsetof(st, f), "false", 0, 0, NULL, h, false \
+	}
+#define PS_OPT_DEED(n, l, st, f, h) \
+	{ \
+		n, l, PS_OPTION_BOOL, offsetof(st, f), "false", 0, 0, NULL, h, true \
 	}
 #define PS_OPT_U64(n, l, st, f, def, lo, hi, a, h) \
 	{ \
-		n, l, PS_OPTION_U64, offsetof(st, f), def, lo, hi, a, h \
+		n, l, PS_OPTION_U64, offsetof(st, f), def, lo, hi, a, h, false \
 	}
 #define PS_OPT_SECONDS(n, l, st, f, def, lo, hi, h) \
 	{ \
-		n, l, PS_OPTION_SECONDS, offsetof(st, f), def, lo, hi, "SECONDS", h \
+		n, l, PS_OPTION_SECONDS, offsetof(st, f), def, lo, hi, "SECONDS", h, false \
 	}
 #define PS_OPT_END \
 	{ \
-		NULL, 0, PS_OPTION_STR, 0, NULL, 0, 0, NULL, NULL \
+		NULL, 0, PS_OPTION_STR, 0, NULL, 0, 0, NULL, NULL, false \
 	}
 
 /*
@@ -69,8 +74,14 @@ struct ps_option {
 int ps_options_parse(const struct ps_option *table, const char *program, const char *default_file, int *argc,
 	char **argv, void *settings, struct ps_error *err);
 
-/* Help text of a table, one option a line, as --help prints it. */
+/*
+ * The table as a section of a configuration file: every option with its help, as a comment with its default. What
+ * stands in the package's file is made from this, so that it can't be out of date.
+ */
 struct ps_buf;
+void ps_options_template(const struct ps_option *table, const char *program, struct ps_buf *out);
+
+/* Help text of a table, one option a line, as --help prints it. */
 void ps_options_help(const struct ps_option *table, struct ps_buf *out);
 
 #endif

@@ -17,10 +17,10 @@ static int help(const struct ps_program *program)
 	return 0;
 }
 
-bool ps_program_take_check(int *argc, char **argv)
+bool ps_program_take(const char *flag, int *argc, char **argv)
 {
 	for (int i = 1; i < *argc; i++) {
-		if (strcmp(argv[i], "--check-config") != 0)
+		if (strcmp(argv[i], flag) != 0)
 			continue;
 		memmove(&argv[i], &argv[i + 1], (size_t)(*argc - i) * sizeof(*argv));
 		--*argc;
@@ -29,10 +29,12 @@ bool ps_program_take_check(int *argc, char **argv)
 	return false;
 }
 
-void ps_program_list(const struct ps_option *options)
+int ps_program_print_config(const struct ps_option *options, const char *name)
 {
-	for (; options->name; options++)
-		(void)printf("%s\n", options->name);
+	_cleanup_(ps_buf_free) struct ps_buf text = PS_BUF_INIT;
+
+	ps_options_template(options, name, &text);
+	return printf("%s", ps_buf_str(&text) ?: "") < 0 || text.error;
 }
 
 int ps_program_begin(const struct ps_program *program, int argc, char **argv, void *settings,
@@ -40,9 +42,11 @@ int ps_program_begin(const struct ps_program *program, int argc, char **argv, vo
 {
 	enum ps_log_level level = PS_LOG_INFO;
 	struct ps_error err = {0};
-	bool check = ps_program_take_check(&argc, argv);
+	bool check = ps_program_take("--check-config", &argc, argv);
 	int r;
 
+	if (ps_program_take("--print-config", &argc, argv))
+		return ps_program_print_config(program->options, program->name);
 	ps_log_setup(program->name, level);
 	r = ps_options_parse(program->options, program->name, PS_CONFIG_FILE, &argc, argv, settings, &err);
 	if (r == -ECANCELED)
@@ -56,10 +60,8 @@ int ps_program_begin(const struct ps_program *program, int argc, char **argv, vo
 		ps_log_failure("wrong option", r, &err);
 		return 2;
 	}
-	if (check) {
-		ps_program_list(program->options);
+	if (check)
 		return 0;
-	}
 	if (*version) {
 		(void)printf("packetscope-%s %s\n", program->name, PS_VERSION);
 		return 0;

@@ -21,19 +21,20 @@ struct ps_program {
 #define PS_PROGRAM_GO (-1)
 
 /*
- * Reads the options into `settings` (ps_options_parse) and sets the log up. Answers --help, --version, --check-config
- * and wrong options itself: the exit status to end with, 0, or 2 for a wrong option, which is logged. log_level and
- * version point into settings.
+ * Reads the options into `settings` (ps_options_parse) and sets the log up. Answers --help, --version,
+ * --check-config, --print-config and wrong options itself: the exit status to end with, 0, or 2 for a wrong option,
+ * which is logged. log_level and version point into settings.
  */
 int ps_program_begin(const struct ps_program *program, int argc, char **argv, void *settings,
 	const char *const *log_level, const bool *version);
 
 /*
- * Takes `--check-config` out of the command line if it is there: the program shall read its options and end. Then
- * ps_program_list prints the names it knows, one a line, from which `packetscope check-config` tells a key that
- * nobody knows.
+ * Takes `flag` out of the command line; false: it is not there. For what every program answers without a row in its
+ * table: --check-config (read the options and end), --print-config (ps_program_print_config).
  */
-bool ps_program_take_check(int *argc, char **argv);
-void ps_program_list(const struct ps_option *options);
+bool ps_program_take(const char *flag, int *argc, char **argv);
+
+/* Prints the program's section of a configuration file. Returns the exit status. */
+int ps_program_print_config(const struct ps_option *options, const char *name);
 
 #endif

@@ -23,6 +23,7 @@ struct settings {
 	uint64_t size;
 	uint64_t interval;
 	const char *config;
+	bool version;
 };
 
 static const struct ps_option table[] = {
@@ -32,6 +33,7 @@ static const struct ps_option table[] = {
 	PS_OPT_BOOL("keep", 'k', struct settings, keep, "leave the kernel part"),
 	PS_OPT_U64("max-connections", 0, struct settings, size, "65536", 1024, 4194304, "N", "size of the table"),
 	PS_OPT_SECONDS("interval", 0, struct settings, interval, "5", PS_NSEC / 10, 3600 * PS_NSEC, "of the summary"),
+	PS_OPT_DEED("version", 0, struct settings, version, "print the version"),
 	PS_OPT_STR("config", 0, struct settings, config, "", "FILE", "configuration"),
 	PS_OPT_END,
 };
@@ -278,6 +280,47 @@ static void lines_of_any_length(void **state)
 	assert_int_equal(strlen(s.iface), 1004);
 }
 
+/* PACKETSCOPE_VERSION is what a compose file may well set for its images. */
+static void deeds_are_flags_only(void **state)
+{
+	(void)state;
+	struct settings s = {0};
+	struct ps_error e = {0};
+	assert_int_equal(setenv("PACKETSCOPE_VERSION", "1.2", 1), 0);
+	assert_int_equal(parse("", &s, &e), 0);
+	assert_false(s.version);
+	assert_int_equal(unsetenv("PACKETSCOPE_VERSION"), 0);
+	assert_int_equal(parse_with(write_file("[packetscope]\nversion = true\n"), "", &s, &e), 0);
+	assert_false(s.version);
+	assert_int_equal(parse_with(write_file("[collector]\nversion = true\n"), "", &s, &e), -EINVAL);
+	assert_int_equal(parse("--version", &s, &e), 0);
+	assert_true(s.version);
+}
+
+static void template_is_read_back(void **state)
+{
+	(void)state;
+	_cleanup_(ps_buf_free) struct ps_buf out = PS_BUF_INIT;
+	struct settings s = {0};
+	struct ps_error e = {0};
+	ps_options_template(table, "collector", &out);
+	char *text = strdup(ps_buf_str(&out));
+	assert_non_null(text);
+	assert_non_null(strstr(text, "[collector]\n"));
+	assert_non_null(strstr(text, "\n#run-dir = /run/packetscope\n"));
+	assert_null(strstr(text, "version"));
+	assert_null(strstr(text, "#config"));
+	/* Every line that names an option may lose its mark. */
+	for (char *p = strstr(text, "\n#"); p; p = strstr(p + 1, "\n#")) {
+		if (p[2] != ' ')
+			p[1] = ' ';
+	}
+	assert_int_equal(parse_with(write_file(text), "", &s, &e), 0);
+	assert_string_equal(s.run_dir, "/run/packetscope");
+	assert_int_equal(s.interval, 5 * PS_NSEC);
+	free(text);
+}
+
 static void help(void **state)
 {
 	(void)state;
@@ -309,6 +352,8 @@ int main(void)
 		cmocka_unit_test(which_file_is_read),
 		cmocka_unit_test(wrong_files_name_the_line),
 		cmocka_unit_test(lines_of_any_length),
+		cmocka_unit_test(deeds_are_flags_only),
+		cmocka_unit_test(template_is_read_back),
 		cmocka_unit_test(help),
 	};
 	return cmocka_run_group_tests(tests, tempdir_make, tempdir_remove);

@@ -35,6 +35,7 @@ static void starts_and_refuses(void **state)
 		{"--help", 0},
 		{"--version", 0},
 		{"--check-config", 0},
+		{"--print-config", 0},
 		{"--log-level=loud", 2},
 		{"--no-such-option", 2},
 		{"operand", 2},
