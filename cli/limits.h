@@ -4,10 +4,6 @@
 #ifndef PS_CLI_LIMITS_H
 #define PS_CLI_LIMITS_H
 
-/* Files that are read: /proc/net/ipv6_route of a router with a full table is larger, but its default route stands near
- * the top. */
-#define PS_FILE_MAX (8u << 20)
-
 /* Records that one call of `conns` may ask for. */
 #define PS_CLI_RECORDS_MAX 1000000u
 

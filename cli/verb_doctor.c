@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/default_route.h"
+#include "common/base/default_route.h"
 #include "cli/doctor.h"
 #include "cli/limits.h"
 #include "cli/process.h"

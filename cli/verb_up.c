@@ -7,7 +7,7 @@
 
 #include "cli/claim.h"
 #include "cli/fetch.h"
-#include "cli/default_route.h"
+#include "common/base/default_route.h"
 #include "cli/detach.h"
 #include "cli/limits.h"
 #include "cli/reporter.h"

@@ -19,11 +19,14 @@
 #include "collector/watch.h"
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
+#include "common/base/default_route.h"
 #include "common/bus/service.h"
 #include "common/codec/json.h"
 
 struct collector {
 	const struct ps_settings *settings;
+	const char *ifaces; /* settings->iface, or the one chosen */
+	char chosen[PS_IFACE_SIZE];
 	struct ps_pins pins;
 	struct ps_lock_held *lock;
 	struct ps_maps *maps;
@@ -202,7 +205,7 @@ static int open_bus(struct collector *c, struct ps_error *err)
 static int open_watch(struct collector *c, struct ps_error *err)
 {
 	const struct ps_watch_config config = {
-		.names = c->settings->iface,
+		.names = c->ifaces,
 		.xdp_mode = c->settings->xdp_mode,
 		.tc_mode = c->settings->tc_mode,
 		.ingress_only = c->settings->ingress_only,
@@ -238,18 +241,29 @@ static int open_loop(struct collector *c, struct ps_error *err)
 	return r;
 }
 
-/* A name that cannot be is said before anything is made. */
-static int check_names(const struct ps_settings *settings, struct ps_error *err)
+/* Without a name, the interface with the default route; a name that cannot be is said before anything is made. */
+static int choose_names(struct collector *c, struct ps_error *err)
 {
-	const struct ps_watch_config config = {.names = settings->iface};
+	struct ps_watch_config config = {.names = c->settings->iface};
 	_cleanup_(ps_watch_free) struct ps_watch *watch = NULL;
 
+	if (!*config.names) {
+		int r = ps_default_route(c->chosen, err);
+
+		/* It may come with the network: a start a moment later can find it. */
+		if (r < 0)
+			return ps_error_set(err, r, 503, "no_default_route", "iface",
+				"There is no default route (yet), so no interface could be chosen; name those to watch "
+				"with --iface, 'ip -br link' lists them.");
+		config.names = c->chosen;
+	}
+	c->ifaces = config.names;
 	return ps_watch_new(&config, NULL, NULL, &watch, err);
 }
 
 static int start(struct collector *c, struct ps_error *err)
 {
-	int r = check_names(c->settings, err);
+	int r = choose_names(c, err);
 
 	if (r == 0)
 		r = ps_loop_new(&c->loop);

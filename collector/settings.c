@@ -12,7 +12,7 @@
 #define ST struct ps_settings
 
 const struct ps_option ps_settings_table[] = {
-	PS_OPT_STR("iface", 'i', ST, iface, "", "NAME[,NAME…]", "interfaces to watch"),
+	PS_OPT_STR("iface", 'i', ST, iface, "", "NAME[,NAME…]", "interfaces to watch (the one with the default route)"),
 	{"max-connections", 0, PS_OPTION_U64, offsetof(ST, max_connections), "65536", PS_CONNECTIONS_MIN,
 		PS_CONNECTIONS_MAX, "N", "size of the connection table, fixed when its maps are made", false},
 	PS_OPT_BOOL("ingress-only", 0, ST, ingress_only, "watch only what comes in"),

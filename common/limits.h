@@ -21,6 +21,10 @@
 	    */
 #define PS_BUS_LINGER_MS 200 /* how long a closing program waits for what it has sent */
 
+/* Routing tables: /proc/net/ipv6_route of a router with a full table is larger, but its default route stands near the
+ * top. */
+#define PS_ROUTES_FILE_MAX (8u << 20)
+
 /* Requests. */
 #define PS_REQUEST_TIMEOUT_MS 2000 /* a part that does not answer within this is reported as down */
 #define PS_REQUEST_WAITING_MAX 256 /* requests that queue for one part: as many as the gateway has clients */

@@ -1,4 +1,4 @@
-#include "cli/default_route.h"
+#include "common/base/default_route.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "common/base/file.h"
-#include "cli/limits.h"
 #include "common/base/cleanup.h"
+#include "common/limits.h"
 
 /* linux/route.h and linux/ipv6_route.h collide with the C library's headers; the values are ABI. */
 #define ROUTE_UP 0x0001u
@@ -92,8 +92,8 @@ int ps_default_route(char ret_iface[static PS_IFACE_SIZE], struct ps_error *err)
 	_cleanup_(ps_buf_free) struct ps_buf ipv4 = PS_BUF_INIT, ipv6 = PS_BUF_INIT;
 
 	/* A kernel without IPv6 has no second file; without either there is no default route. */
-	(void)ps_file_read("/proc/self/net/route", PS_FILE_MAX, &ipv4);
-	(void)ps_file_read("/proc/self/net/ipv6_route", PS_FILE_MAX, &ipv6);
+	(void)ps_file_read("/proc/self/net/route", PS_ROUTES_FILE_MAX, &ipv4);
+	(void)ps_file_read("/proc/self/net/ipv6_route", PS_ROUTES_FILE_MAX, &ipv6);
 	if (ps_default_route_parse(ps_buf_str(&ipv4), ps_buf_str(&ipv6), ret_iface) == 0)
 		return 0;
 	return ps_error_set(err, -ENOENT, 400, "no_default_route", "iface",
