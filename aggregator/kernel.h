@@ -22,7 +22,7 @@ struct ps_kernel_view {
 	const struct ps_conn_hot *hot; /* meta.buckets * PS_BUCKET_SLOTS, as are cold and tcp */
 	const struct ps_conn_cold *cold;
 	const struct ps_conn_tcp *tcp;
-	struct ps_rule_set *rule_sets;   /* two */
+	struct ps_rule_set_head *rule_sets;   /* two */
 	struct ps_rule_slot *rule_slots; /* two times PS_RULE_SLOTS */
 	struct ps_rule_hits *rule_hits;  /* PS_RULES_MAX */
 	struct ps_runtime *runtime;

@@ -46,7 +46,7 @@ static const struct {
 	[MAPPED_HOT] = ROW(hot, struct ps_conn_hot[PS_BUCKET_SLOTS], PER_BUCKET, PROT_READ),
 	[MAPPED_COLD] = ROW(cold, struct ps_conn_cold, PER_SLOT, PROT_READ),
 	[MAPPED_TCP] = ROW(tcp, struct ps_conn_tcp, PER_SLOT, PROT_READ),
-	[MAPPED_RULE_SETS] = ROW(rule_sets, struct ps_rule_set, 2, PROT_READ | PROT_WRITE),
+	[MAPPED_RULE_SETS] = ROW(rule_sets, struct ps_rule_set_head, 2, PROT_READ | PROT_WRITE),
 	[MAPPED_RULE_SLOTS] = ROW(rule_slots, struct ps_rule_slot, 2 * (size_t)PS_RULE_SLOTS, PROT_READ | PROT_WRITE),
 	[MAPPED_RULE_HITS] = ROW(rule_hits, struct ps_rule_hits, PS_RULES_MAX, PROT_READ | PROT_WRITE),
 	[MAPPED_RUNTIME] = ROW(runtime, struct ps_runtime, 1, PROT_READ | PROT_WRITE),

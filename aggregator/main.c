@@ -12,7 +12,7 @@
 #include "aggregator/kernel_maps.h"
 #include "aggregator/limits.h"
 #include "aggregator/notice.h"
-#include "aggregator/rule_set.h"
+#include "aggregator/rule_image.h"
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"

@@ -5,17 +5,30 @@
 #include <time.h>
 
 #include "aggregator/limits.h"
+#include "aggregator/rule_image.h"
 
 static uint32_t active_half(const struct ps_kernel_view *view)
 {
 	return __atomic_load_n(&view->runtime->active_set, __ATOMIC_ACQUIRE) & 1;
 }
 
-bool ps_rule_install_current(const struct ps_kernel_view *view, const struct ps_rule_image *image)
+int ps_rule_install_prepare(struct ps_kernel_view *view, const struct ps_rule_set *rules, uint64_t now,
+	struct ps_error *err)
 {
-	uint32_t half = active_half(view);
-	const struct ps_rule_set *set = &view->rule_sets[half];
+	(void)view;
+	(void)rules;
+	(void)now;
+	(void)err;
+	return 0;
+}
 
+bool ps_rule_install_current(const struct ps_kernel_view *view, const struct ps_rule_set *rules, uint64_t now)
+{
+	const struct ps_rule_image *image = rules->image;
+	uint32_t half = active_half(view);
+	const struct ps_rule_set_head *set = &view->rule_sets[half];
+
+	(void)now;
 	return set->generation != 0 && set->tuples == image->set.tuples &&
 	       memcmp(set->tcp_flags_hit, image->set.tcp_flags_hit, sizeof(set->tcp_flags_hit)) == 0 &&
 	       memcmp(set->tuple, image->set.tuple, sizeof(set->tuple)) == 0 &&
@@ -30,12 +43,16 @@ static void wait_for_readers(void)
 		;
 }
 
-uint32_t ps_rule_install(const struct ps_kernel_view *view, const struct ps_rule_image *image)
+uint32_t ps_rule_install(struct ps_kernel_view *view, struct ps_rule_set *rules, uint64_t confirm_by)
 {
+	const struct ps_rule_image *image = rules->image;
 	uint32_t half = !active_half(view);
-	struct ps_rule_set *set = &view->rule_sets[half];
+	struct ps_rule_set_head *set = &view->rule_sets[half];
 	uint32_t generation = view->rule_sets[!half].generation + 1;
 
+	(void)confirm_by;
+	if (ps_rule_install_current(view, rules, 0))
+		return generation - 1;
 	if (generation == 0)
 		generation = 1;
 	memcpy(&view->rule_slots[(size_t)half * PS_RULE_SLOTS], image->slots, sizeof(image->slots));
@@ -46,8 +63,35 @@ uint32_t ps_rule_install(const struct ps_kernel_view *view, const struct ps_rule
 	return generation;
 }
 
-uint32_t ps_rule_install_generation(const struct ps_kernel_view *view)
+struct ps_rule_pending ps_rule_install_pending(const struct ps_kernel_view *view)
 {
+	(void)view;
+	return (struct ps_rule_pending){0};
+}
+
+int ps_rule_install_confirm(struct ps_kernel_view *view, uint64_t now)
+{
+	(void)view;
+	(void)now;
+	return -ENOENT;
+}
+
+int ps_rule_install_revert(struct ps_kernel_view *view)
+{
+	(void)view;
+	return -ENOENT;
+}
+
+bool ps_rule_install_settle(struct ps_kernel_view *view, uint64_t now)
+{
+	(void)view;
+	(void)now;
+	return false;
+}
+
+uint32_t ps_rule_install_generation(const struct ps_kernel_view *view, uint64_t now)
+{
+	(void)now;
 	return view->rule_sets[active_half(view)].generation;
 }
 

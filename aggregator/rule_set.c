@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "aggregator/limits.h"
+#include "aggregator/rule_image.h"
 #include "bpf/rule_hash.h"
 #include "common/base/cleanup.h"
 
@@ -78,7 +79,7 @@ static bool same_tuple(const struct ps_rule_tuple *a, const struct ps_rule_tuple
 }
 
 /* The newest tuple of that mask, or a new one. -ENOSPC. */
-static int tuple_of(struct ps_rule_set *set, const struct item *item)
+static int tuple_of(struct ps_rule_set_head *set, const struct item *item)
 {
 	if (!item->opens_tuple) {
 		for (uint32_t t = set->tuples; t-- > 0;) {
@@ -98,7 +99,7 @@ static uint32_t home_of(const struct ps_rule_slot *slot, bool quoted)
 	return ps_rule_hash(&slot->key, quoted ? &slot->inner : NULL, slot->used - 1) & (PS_RULE_SLOTS - 1);
 }
 
-static bool is_quoted(const struct ps_rule_set *set, const struct ps_rule_slot *slot)
+static bool is_quoted(const struct ps_rule_set_head *set, const struct ps_rule_slot *slot)
 {
 	return set->tuple[slot->used - 1].flags & PS_TUPLE_QUOTED;
 }
@@ -169,7 +170,7 @@ static int compile_layout(const struct items *items, struct ps_rule_image *image
 
 /* Which segments, by their flags, might be hit by a rule that tests them: those can't be answered from a cached
  * verdict. */
-static void mark_tcp_flags(const struct items *items, struct ps_rule_set *set)
+static void mark_tcp_flags(const struct items *items, struct ps_rule_set_head *set)
 {
 	for (size_t k = 0; k < items->n; k++) {
 		const struct ps_rule_entry *e = &items->item[k].entry;
@@ -183,7 +184,7 @@ static void mark_tcp_flags(const struct items *items, struct ps_rule_set *set)
 	}
 }
 
-int ps_rule_set_compile(const struct ps_rule *rules, size_t n, struct ps_rule_image **ret_image, struct ps_error *err)
+static int compile(const struct ps_rule *rules, size_t n, struct ps_rule_image **ret_image, struct ps_error *err)
 {
 	_cleanup_(items_free) struct items items = {0};
 	_cleanup_free_ struct ps_rule_image *image = malloc(sizeof(*image));
@@ -211,4 +212,57 @@ int ps_rule_set_compile(const struct ps_rule *rules, size_t n, struct ps_rule_im
 	}
 	return ps_error_set(err, -ENOSPC, 507, "rules_full", "",
 		"no room for %zu enabled rules in the kernel's table of %u; disable or delete some", n, PS_RULE_SLOTS);
+}
+
+int ps_rule_set_compile(
+	struct ps_rule_set *set, const struct ps_rule *rules, size_t n, int64_t wall_offset, struct ps_error *err)
+{
+	struct ps_rule_image *image = NULL;
+	int r = compile(rules, n, &image, err);
+
+	(void)wall_offset;
+	if (r < 0)
+		return r;
+	free(set->before);
+	set->before = set->image;
+	set->image = image;
+	return 0;
+}
+
+int ps_rule_set_change(struct ps_rule_set *set, const struct ps_rule *rules, size_t n, const struct ps_rule *before,
+	const struct ps_rule *after, int64_t wall_offset, struct ps_error *err)
+{
+	(void)before;
+	(void)after;
+	return ps_rule_set_compile(set, rules, n, wall_offset, err);
+}
+
+void ps_rule_set_undo(struct ps_rule_set *set)
+{
+	free(set->image);
+	set->image = set->before;
+	set->before = NULL;
+}
+
+int ps_rule_set_new(struct ps_rule_set **ret_set)
+{
+	_cleanup_(ps_rule_set_free) struct ps_rule_set *set = calloc(1, sizeof(*set));
+
+	if (!set)
+		return -ENOMEM;
+	set->image = calloc(1, sizeof(*set->image));
+	if (!set->image)
+		return -ENOMEM;
+	*ret_set = PS_TAKE(set);
+	return 0;
+}
+
+void ps_rule_set_free(struct ps_rule_set **set)
+{
+	if (!*set)
+		return;
+	free((*set)->image);
+	free((*set)->before);
+	free(*set);
+	*set = NULL;
 }

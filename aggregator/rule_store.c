@@ -15,7 +15,8 @@ struct ps_rule_store {
 	char *dir;
 	struct ps_rule *rules; /* in order of id */
 	size_t n;
-	const struct ps_kernel_view *view;
+	struct ps_kernel_view *view;
+	struct ps_rule_set *set; /* of the rules, when there is a view */
 	struct ps_value *warnings; /* list */
 };
 
@@ -28,7 +29,7 @@ int ps_rule_store_new(const char *state_dir, uint64_t time, struct ps_rule_store
 		return -ENOMEM;
 	s->dir = strdup(state_dir);
 	s->warnings = ps_value_list();
-	if (!s->dir || !s->warnings)
+	if (!s->dir || !s->warnings || ps_rule_set_new(&s->set) < 0)
 		return -ENOMEM;
 	r = ps_rule_file_load(s->dir, time, s->warnings, &s->rules, &s->n);
 	if (r < 0)
@@ -45,26 +46,28 @@ void ps_rule_store_free(struct ps_rule_store **store)
 		return;
 	free(s->dir);
 	free(s->rules);
+	ps_rule_set_free(&s->set);
 	ps_value_free(&s->warnings);
 	free(s);
 	*store = NULL;
 }
 
-int ps_rule_store_attach(struct ps_rule_store *s, const struct ps_kernel_view *view, struct ps_error *err)
+int ps_rule_store_attach(struct ps_rule_store *s, struct ps_kernel_view *view, struct ps_error *err)
 {
-	_cleanup_free_ struct ps_rule_image *image = NULL;
+	bool current;
 	int r;
 
 	s->view = view;
 	if (!view)
 		return 0;
-	r = ps_rule_set_compile(s->rules, s->n, &image, err);
+	r = ps_rule_set_compile(s->set, s->rules, s->n, ps_clock_wall_offset(), err);
+	if (r == 0)
+		r = ps_rule_install_prepare(view, s->set, ps_clock_boot(), err);
 	if (r < 0)
 		return r;
-	if (ps_rule_install_current(view, image))
-		return 0;
-	(void)ps_rule_install(view, image);
-	return 1;
+	current = ps_rule_install_current(view, s->set, ps_clock_boot());
+	(void)ps_rule_install(view, s->set, 0);
+	return !current;
 }
 
 static size_t position_of(const struct ps_rule_store *s, int64_t id)
@@ -136,7 +139,6 @@ static void limit_warnings(struct ps_rule_store *s)
 static int change(struct ps_rule_store *s, const char *op, const struct ps_rule_actor *actor, struct ps_rule_result *c,
 	struct ps_error *err)
 {
-	_cleanup_free_ struct ps_rule_image *image = NULL;
 	_cleanup_free_ struct ps_rule *rules = NULL;
 	struct ps_rule_change audit = {
 		.op = op,
@@ -154,23 +156,25 @@ static int change(struct ps_rule_store *s, const char *op, const struct ps_rule_
 	rules = changed_list(s, c, &n);
 	if (!rules)
 		return ps_error_set(err, -ENOMEM, 507, "no_memory", "", "no memory for another rule");
-	r = ps_rule_set_compile(rules, n, &image, err);
+	r = ps_rule_set_change(s->set, rules, n, audit.before, audit.after, ps_clock_wall_offset(), err);
 	if (r < 0)
 		return r;
-	r = ps_rule_file_save(s->dir, rules, n, &audit, s->warnings, err);
-	if (r < 0)
+	r = ps_rule_install_prepare(s->view, s->set, ps_clock_boot(), err);
+	if (r == 0)
+		r = ps_rule_file_save(s->dir, rules, n, &audit, s->warnings, err);
+	if (r < 0) {
+		ps_rule_set_undo(s->set);
 		return r;
+	}
 	/* A new owner of an id begins at zero; it is in no set yet. */
 	if (c->before.id < 0)
 		ps_rule_install_clear_hits(s->view, (uint32_t)c->after.id);
-	if (!ps_rule_install_current(s->view, image))
-		(void)ps_rule_install(s->view, image);
+	c->generation = ps_rule_install(s->view, s->set, 0);
 	if (c->after.id < 0)
 		ps_rule_install_clear_hits(s->view, (uint32_t)c->before.id);
 	free(s->rules);
 	s->rules = PS_TAKE(rules);
 	s->n = n;
-	c->generation = ps_rule_install_generation(s->view);
 	c->changed = true;
 	limit_warnings(s);
 	return 0;
@@ -290,7 +294,7 @@ const struct ps_rule *ps_rule_store_rules(const struct ps_rule_store *s, size_t 
 
 uint32_t ps_rule_store_generation(const struct ps_rule_store *s)
 {
-	return s->view ? ps_rule_install_generation(s->view) : 0;
+	return s->view ? ps_rule_install_generation(s->view, ps_clock_boot()) : 0;
 }
 
 const struct ps_value *ps_rule_store_warnings(const struct ps_rule_store *s)

@@ -28,7 +28,7 @@ void ps_rule_store_free(struct ps_rule_store **store);
  * Tells the store which maps to write, NULL = none. Rules that the kernel enforces already are left alone, so that a
  * restart makes no gap and no new generation. 1 = a set was installed, 0 = it was in force; -ENOSPC, -ENOMEM.
  */
-int ps_rule_store_attach(struct ps_rule_store *s, const struct ps_kernel_view *view, struct ps_error *err);
+int ps_rule_store_attach(struct ps_rule_store *s, struct ps_kernel_view *view, struct ps_error *err);
 
 /* Who changes something, and when (wall clock, ns). */
 struct ps_rule_actor {

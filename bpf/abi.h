@@ -241,7 +241,7 @@ struct ps_rule_tuple {
 };
 
 /* Map "ps_rule_sets": two, one of them active (ps_runtime.active_set). */
-struct ps_rule_set {
+struct ps_rule_set_head {
 	__u32 generation;       /* never 0 once written */
 	__u32 tuples;           /* in order of best_rank */
 	__u64 tcp_flags_hit[4]; /* bit f: some rule tests TCP flags and a segment with flags f could match it */

@@ -125,7 +125,7 @@ static __always_inline void ps_trace_match(struct ps_packet *p, __u32 verdict)
  */
 __noinline __u32 ps_classify(struct ps_packet *p, __u32 active, __u32 skip)
 {
-	const struct ps_rule_set *set = bpf_map_lookup_elem(&ps_rule_sets, &active);
+	const struct ps_rule_set_head *set = bpf_map_lookup_elem(&ps_rule_sets, &active);
 	__u32 verdict = 0, best = ~0u, i;
 	struct ps_probe q;
 

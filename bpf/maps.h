@@ -92,7 +92,7 @@ PS_LRU(ps_frags, struct ps_frag_key, struct ps_frag_val, PS_FRAG_ENTRIES);
 
 /* --- Rules ------------------------------------------------------------------------------------ */
 
-PS_ARRAY(ps_rule_sets, struct ps_rule_set, 2, BPF_F_MMAPABLE);
+PS_ARRAY(ps_rule_sets, struct ps_rule_set_head, 2, BPF_F_MMAPABLE);
 PS_ARRAY(ps_rule_slots, struct ps_rule_slot, 2 * PS_RULE_SLOTS, BPF_F_MMAPABLE);
 PS_ARRAY(ps_rule_hits, struct ps_rule_hits, PS_RULES_MAX, BPF_F_MMAPABLE);
 

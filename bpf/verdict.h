@@ -15,7 +15,7 @@
 
 /* The active rule set, read once a packet. */
 struct ps_rules {
-	const struct ps_rule_set *set; /* NULL when there are no rules */
+	const struct ps_rule_set_head *set; /* NULL when there are no rules */
 	__u32 active;
 	__u32 generation;
 };
@@ -23,7 +23,7 @@ struct ps_rules {
 static __always_inline struct ps_rules ps_rules_get(const struct ps_runtime *rt)
 {
 	struct ps_rules r = {.active = *(const volatile __u32 *)&rt->active_set & 1};
-	const struct ps_rule_set *set = bpf_map_lookup_elem(&ps_rule_sets, &r.active);
+	const struct ps_rule_set_head *set = bpf_map_lookup_elem(&ps_rule_sets, &r.active);
 
 	if (set && set->tuples) {
 		r.set = set;

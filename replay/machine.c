@@ -135,7 +135,7 @@ const struct ps_kernel *ps_machine_kernel(const struct ps_machine *machine)
 	return &machine->kernel;
 }
 
-const struct ps_kernel_view *ps_machine_view(const struct ps_machine *machine)
+struct ps_kernel_view *ps_machine_view(struct ps_machine *machine)
 {
 	return &machine->view;
 }

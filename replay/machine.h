@@ -27,7 +27,7 @@ void ps_machine_free(struct ps_machine **machine);
 
 /* The kernel's tables, and the reads that cost a system call: good until the machine is freed. */
 const struct ps_kernel *ps_machine_kernel(const struct ps_machine *machine);
-const struct ps_kernel_view *ps_machine_view(const struct ps_machine *machine);
+struct ps_kernel_view *ps_machine_view(struct ps_machine *machine);
 
 /* The time of the frames to come, ns. */
 void ps_machine_clock(struct ps_machine *machine, uint64_t now);

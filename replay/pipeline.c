@@ -216,12 +216,17 @@ void ps_pipeline_free(struct ps_pipeline **pipeline)
 
 int ps_pipeline_rules(struct ps_pipeline *p, const struct ps_rule *rules, size_t n, struct ps_error *err)
 {
-	_cleanup_free_ struct ps_rule_image *image = NULL;
-	int r = ps_rule_set_compile(rules, n, &image, err);
+	_cleanup_(ps_rule_set_free) struct ps_rule_set *set = NULL;
+	struct ps_kernel_view *view = ps_machine_view(p->machine);
+	int r = ps_rule_set_new(&set);
 
+	if (r == 0)
+		r = ps_rule_set_compile(set, rules, n, p->env.wall_offset, err);
+	if (r == 0)
+		r = ps_rule_install_prepare(view, set, 0, err);
 	if (r < 0)
 		return r;
-	(void)ps_rule_install(ps_machine_view(p->machine), image);
+	(void)ps_rule_install(view, set, 0);
 	p->rules = (uint32_t)n;
 	for (size_t i = 0; i < n; i++)
 		p->rules_enabled += rules[i].enabled;
@@ -341,7 +346,7 @@ struct ps_value *ps_pipeline_stats(const struct ps_pipeline *p)
 		.icmp_entries = p->n_icmp,
 		.slots = ps_kernel_slots(view),
 		.max_connections = view->meta.max_connections,
-		.generation = p->rules ? ps_rule_install_generation(view) : 0,
+		.generation = p->rules ? ps_rule_install_generation(view, p->now) : 0,
 		.rules = p->rules,
 		.rules_enabled = p->rules_enabled,
 		.uptime = p->now - p->first,

@@ -58,7 +58,7 @@ struct ps_rig {
 	struct ps_conn_cold *cold;
 	struct ps_conn_tcp *tcp;
 	struct ps_runtime *runtime;
-	struct ps_rule_set *sets;
+	struct ps_rule_set_head *sets;
 	struct ps_rule_slot *rule_slots;
 	struct ps_rule_hits *hits;
 	struct ps_rig_event *events;

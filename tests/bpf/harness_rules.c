@@ -31,7 +31,7 @@ static uint32_t tuple_flags(const struct ps_rig_rule *r)
 	return flags;
 }
 
-static uint32_t tuple_of(struct ps_rule_set *set, const struct ps_rig_rule *r, uint32_t rank)
+static uint32_t tuple_of(struct ps_rule_set_head *set, const struct ps_rig_rule *r, uint32_t rank)
 {
 	uint32_t t;
 
@@ -72,7 +72,7 @@ static void place(struct ps_rule_slot *slots, const struct ps_rig_rule *r, uint3
 void ps_rig_rules(struct ps_rig *rig, const struct ps_rig_rule *rules, size_t n)
 {
 	uint32_t next = rig->runtime->active_set ^ 1;
-	struct ps_rule_set *set = &rig->sets[next];
+	struct ps_rule_set_head *set = &rig->sets[next];
 	struct ps_rule_slot *slots = &rig->rule_slots[next * PS_RULE_SLOTS];
 	uint32_t generation = rig->sets[next ^ 1].generation + 1;
 

@@ -165,7 +165,7 @@ static void maps_that_are_replaced(void **state)
 	rig_pass(&r, 1);
 	assert_int_equal(rig_live(&r), 1);
 	rig_check_against_kernel(&r);
-	assert_int_equal(ps_rule_install_generation(&r.k.view), 1);
+	assert_int_equal(ps_rule_install_generation(&r.k.view, 0), 1);
 	assert_int_equal(r.k.sets[r.k.runtime.active_set].tuples, 1);
 
 	/* replaced between two ticks */

@@ -25,7 +25,7 @@ struct memory_kernel {
 	struct ps_conn_hot *hot;
 	struct ps_conn_cold *cold;
 	struct ps_conn_tcp *tcp;
-	struct ps_rule_set sets[2];
+	struct ps_rule_set_head sets[2];
 	struct ps_rule_slot *slots;
 	struct ps_rule_hits *hits;
 	struct ps_runtime runtime;

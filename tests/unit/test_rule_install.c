@@ -8,9 +8,9 @@
 #include "aggregator/rule_install.h"
 #include "tests/unit/memory_kernel.h"
 
-static struct ps_rule_image *image_of(uint16_t port)
+static struct ps_rule_set *set_of(uint16_t port)
 {
-	struct ps_rule_image *image = NULL;
+	struct ps_rule_set *set = NULL;
 	struct ps_rule r;
 
 	ps_rule_defaults(&r);
@@ -18,46 +18,47 @@ static struct ps_rule_image *image_of(uint16_t port)
 	r.enabled = port != 0;
 	r.protocol = IPPROTO_TCP;
 	r.dst_port = port;
-	assert_int_equal(ps_rule_set_compile(&r, 1, &image, NULL), 0);
-	return image;
+	assert_int_equal(ps_rule_set_new(&set), 0);
+	assert_int_equal(ps_rule_set_compile(set, &r, 1, 0, NULL), 0);
+	return set;
 }
 
 static void halves_take_turns(void **state)
 {
 	_cleanup_(mk_free) struct memory_kernel k;
-	_cleanup_free_ struct ps_rule_image *a = image_of(22), *b = image_of(80), *none = image_of(0);
+	_cleanup_(ps_rule_set_free) struct ps_rule_set *a = set_of(22), *b = set_of(80), *none = set_of(0);
 	_cleanup_free_ struct ps_rule_slot *before = calloc(PS_RULE_SLOTS, sizeof(*before));
 
 	(void)state;
 	mk_init(&k, 1, 1);
 	/* maps that nobody wrote yet are not an empty set in force */
-	assert_false(ps_rule_install_current(&k.view, none));
-	assert_int_equal(ps_rule_install_generation(&k.view), 0);
-	assert_int_equal(ps_rule_install(&k.view, a), 1);
+	assert_false(ps_rule_install_current(&k.view, none, 0));
+	assert_int_equal(ps_rule_install_generation(&k.view, 0), 0);
+	assert_int_equal(ps_rule_install(&k.view, a, 0), 1);
 	assert_int_equal(k.runtime.active_set, 1);
-	assert_true(ps_rule_install_current(&k.view, a));
-	assert_false(ps_rule_install_current(&k.view, b));
+	assert_true(ps_rule_install_current(&k.view, a, 0));
+	assert_false(ps_rule_install_current(&k.view, b, 0));
 	memcpy(before, k.slots + PS_RULE_SLOTS, sizeof(*before) * PS_RULE_SLOTS);
-	assert_int_equal(ps_rule_install(&k.view, b), 2);
+	assert_int_equal(ps_rule_install(&k.view, b, 0), 2);
 	assert_int_equal(k.runtime.active_set, 0);
 	assert_memory_equal(before, k.slots + PS_RULE_SLOTS, sizeof(*before) * PS_RULE_SLOTS);
 	assert_int_equal(k.sets[1].generation, 1);
-	assert_true(ps_rule_install_current(&k.view, b));
-	assert_int_equal(ps_rule_install(&k.view, none), 3);
-	assert_true(ps_rule_install_current(&k.view, none));
+	assert_true(ps_rule_install_current(&k.view, b, 0));
+	assert_int_equal(ps_rule_install(&k.view, none, 0), 3);
+	assert_true(ps_rule_install_current(&k.view, none, 0));
 	assert_int_equal(k.sets[1].tuples, 0);
 }
 
 static void generation_is_never_zero(void **state)
 {
 	_cleanup_(mk_free) struct memory_kernel k;
-	_cleanup_free_ struct ps_rule_image *a = image_of(22);
+	_cleanup_(ps_rule_set_free) struct ps_rule_set *a = set_of(22), *b = set_of(80);
 
 	(void)state;
 	mk_init(&k, 1, 1);
-	(void)ps_rule_install(&k.view, a);
+	(void)ps_rule_install(&k.view, a, 0);
 	k.sets[k.runtime.active_set].generation = UINT32_MAX;
-	assert_int_equal(ps_rule_install(&k.view, a), 1);
+	assert_int_equal(ps_rule_install(&k.view, b, 0), 1);
 }
 
 static void hits(void **state)

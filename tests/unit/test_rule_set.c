@@ -10,10 +10,24 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "aggregator/rule_image.h"
 #include "aggregator/rule_set.h"
 #include "bpf/rule_hash.h"
 #include "common/base/cleanup.h"
 #include "tests/unit/memory_kernel.h"
+
+/* The image of a set, for a test to look at. */
+static int compile(const struct ps_rule *rules, size_t n, struct ps_rule_image **ret_image, struct ps_error *err)
+{
+	_cleanup_(ps_rule_set_free) struct ps_rule_set *set = NULL;
+	int r;
+
+	assert_int_equal(ps_rule_set_new(&set), 0);
+	r = ps_rule_set_compile(set, rules, n, 0, err);
+	if (r == 0)
+		*ret_image = PS_TAKE(set->image);
+	return r;
+}
 
 /* --- the kernel's reading (bpf/classify.h), in C --------------------------------------------------- */
 
@@ -236,7 +250,7 @@ static void decides_like_the_list(void **state)
 
 		for (size_t i = 0; i < n; i++)
 			rules[i] = random_rule((int32_t)(n - i)); /* not in the order of id */
-		assert_int_equal(ps_rule_set_compile(rules, n, &image, NULL), 0);
+		assert_int_equal(compile(rules, n, &image, NULL), 0);
 		check_layout(image);
 		for (int p = 0; p < 500; p++) {
 			struct ps_rule_inner inner;
@@ -270,7 +284,7 @@ static void tcp_flags_bitmap(void **state)
 	r[1].id = 1;
 	r[1].tcp_flags = r[1].tcp_flags_mask = 0x01;
 	r[1].enabled = false; /* a disabled rule is nowhere */
-	assert_int_equal(ps_rule_set_compile(r, 2, &image, NULL), 0);
+	assert_int_equal(compile(r, 2, &image, NULL), 0);
 	for (unsigned f = 0; f < 256; f++)
 		assert_int_equal(image->set.tcp_flags_hit[f / 64] >> (f % 64) & 1, (f & 0x12) == 0x02);
 }
@@ -290,7 +304,7 @@ static void of_equal_keys_the_best_takes_the_slot(void **state)
 		r[i].dst_port = 53;
 		r[i].priority = 1000 - i;
 	}
-	assert_int_equal(ps_rule_set_compile(r, 3, &image, NULL), 0);
+	assert_int_equal(compile(r, 3, &image, NULL), 0);
 	for (uint32_t i = 0; i < PS_RULE_SLOTS; i++) {
 		if (!image->slots[i].used)
 			continue;
@@ -322,7 +336,7 @@ static void a_full_set_is_laid_out(void **state)
 			rules[i].src_ip = (struct ps_addr){.family = 4, .word = {htonl(0x0a000000 + (seed << 16) + i)}};
 			rules[i].dst_port = (uint16_t)(1 + i % 3);
 		}
-		assert_int_equal(ps_rule_set_compile(rules, N, &image, NULL), 0);
+		assert_int_equal(compile(rules, N, &image, NULL), 0);
 		check_layout(image);
 		for (uint32_t i = 0; i < PS_RULE_SLOTS; i++)
 			used += image->slots[i].used != 0;
@@ -356,9 +370,9 @@ static void too_many_combinations(void **state)
 		rules[i].protocol = IPPROTO_TCP;
 		rules[i].tcp_flags_mask = (uint8_t)(i + 1);
 	}
-	assert_int_equal(ps_rule_set_compile(rules, PS_RULE_TUPLES, &image, &err), 0);
+	assert_int_equal(compile(rules, PS_RULE_TUPLES, &image, &err), 0);
 	free(PS_TAKE(image));
-	assert_int_equal(ps_rule_set_compile(rules, PS_RULE_TUPLES + 1, &image, &err), -ENOSPC);
+	assert_int_equal(compile(rules, PS_RULE_TUPLES + 1, &image, &err), -ENOSPC);
 	assert_int_equal(err.status, 507);
 	assert_null(image);
 }

@@ -78,12 +78,13 @@ static int update(struct fixture *f, int64_t id, const char *text, struct ps_rul
 static void agree(struct fixture *f)
 {
 	_cleanup_(ps_rule_store_free) struct ps_rule_store *other = NULL;
-	_cleanup_free_ struct ps_rule_image *image = NULL;
+	_cleanup_(ps_rule_set_free) struct ps_rule_set *set = NULL;
 	size_t n, n_other;
 	const struct ps_rule *rules = ps_rule_store_rules(f->s, &n), *others;
 
-	assert_int_equal(ps_rule_set_compile(rules, n, &image, NULL), 0);
-	assert_true(ps_rule_install_current(&f->k.view, image));
+	assert_int_equal(ps_rule_set_new(&set), 0);
+	assert_int_equal(ps_rule_set_compile(set, rules, n, 0, NULL), 0);
+	assert_true(ps_rule_install_current(&f->k.view, set, 0));
 	assert_int_equal(ps_rule_store_new(f->dir, TIME, &other), 0);
 	others = ps_rule_store_rules(other, &n_other);
 	assert_int_equal(n, n_other);
