@@ -8,7 +8,8 @@
 
 static struct ps_value *rule_or_null(struct ps_call *c, const struct ps_rule *rule)
 {
-	return rule->id < 0 ? ps_value_null() : ps_rule_store_value(c->a->rules, rule, c->now->wall_offset);
+	return rule->id < 0 ? ps_value_null()
+			    : ps_rule_store_value(c->a->rules, rule, ps_agg_wall(c->now), c->now->wall_offset);
 }
 
 /* Tells the bus of a change that is in force. */
@@ -36,7 +37,7 @@ static int answer_rule(struct ps_call *c, const struct ps_rule *rule, int status
 	_cleanup_(ps_value_free) struct ps_value *warnings = ps_rule_warnings(rule);
 
 	c->answer->status = status_ok;
-	c->answer->body = ps_rule_store_value(c->a->rules, rule, c->now->wall_offset);
+	c->answer->body = ps_rule_store_value(c->a->rules, rule, ps_agg_wall(c->now), c->now->wall_offset);
 	if (!c->answer->body || !warnings)
 		return ps_call_no_memory(c);
 	if (ps_value_count(warnings) && ps_value_set(c->answer->body, "warnings", PS_TAKE(warnings)) < 0)
@@ -66,7 +67,7 @@ int ps_call_rules_list(struct ps_call *c)
 	int r = list ? 0 : -ENOMEM;
 
 	for (size_t i = 0; i < n && r >= 0; i++)
-		r = ps_value_append(list, ps_rule_store_value(s, &rules[i], c->now->wall_offset));
+		r = ps_value_append(list, ps_rule_store_value(s, &rules[i], ps_agg_wall(c->now), c->now->wall_offset));
 	c->answer->body = ps_value_map();
 	if (r < 0 || !c->answer->body) {
 		ps_value_free(&list);
@@ -91,14 +92,14 @@ int ps_call_rules_get(struct ps_call *c)
 	if (!rule)
 		return ps_error_set(
 			&c->answer->error, -ENOENT, 404, "not_found", "id", "there is no rule %lld", (long long)id);
-	c->answer->body = ps_rule_store_value(c->a->rules, rule, c->now->wall_offset);
+	c->answer->body = ps_rule_store_value(c->a->rules, rule, ps_agg_wall(c->now), c->now->wall_offset);
 	return c->answer->body ? 0 : ps_call_no_memory(c);
 }
 
 int ps_call_rules_create(struct ps_call *c)
 {
 	const struct ps_rule_actor who = actor(c);
-	struct ps_rule_result res;
+	_cleanup_(ps_rule_result_clear) struct ps_rule_result res = {0};
 	int r = ps_rule_store_create(c->a->rules, ps_value_get(c->req->args, "rule"), &who, &res, &c->answer->error);
 
 	if (r < 0)
@@ -110,7 +111,7 @@ int ps_call_rules_create(struct ps_call *c)
 int ps_call_rules_update(struct ps_call *c)
 {
 	const struct ps_rule_actor who = actor(c);
-	struct ps_rule_result res;
+	_cleanup_(ps_rule_result_clear) struct ps_rule_result res = {0};
 	int64_t id = -1;
 	int r = read_rule_id(c, &id);
 
@@ -126,7 +127,7 @@ int ps_call_rules_update(struct ps_call *c)
 int ps_call_rules_delete(struct ps_call *c)
 {
 	const struct ps_rule_actor who = actor(c);
-	struct ps_rule_result res;
+	_cleanup_(ps_rule_result_clear) struct ps_rule_result res = {0};
 	int64_t id = -1;
 	int r = read_rule_id(c, &id);
 
@@ -142,7 +143,7 @@ int ps_call_rules_delete(struct ps_call *c)
 static int rules_switch(struct ps_call *c, bool on)
 {
 	const struct ps_rule_actor who = actor(c);
-	struct ps_rule_result res;
+	_cleanup_(ps_rule_result_clear) struct ps_rule_result res = {0};
 	int64_t id = -1;
 	int r = read_rule_id(c, &id);
 

@@ -63,21 +63,12 @@ static int compare_ids(const void *a, const void *b)
 static int rules_from_list(const struct ps_value *list, struct ps_rule *rules, struct ps_error *err)
 {
 	size_t n = ps_value_count(list);
-	struct ps_rule base;
 
-	ps_rule_defaults(&base);
 	for (size_t i = 0; i < n; i++) {
-		const struct ps_value *body = ps_value_at(list, i);
-		int64_t id;
-		int r;
+		int r = ps_rule_from_stored(ps_value_at(list, i), &rules[i], err);
 
-		r = ps_rule_merge(&base, body, &rules[i], err);
 		if (r < 0)
 			return r;
-		if (!ps_value_is_integer(ps_value_get(body, "id"), &id) || id < 0 || id >= (int64_t)PS_RULES_MAX)
-			return ps_error_set(
-				err, -EINVAL, 400, "bad_value", "id", "rule %zu of the list has no usable id", i);
-		rules[i].id = (int32_t)id;
 	}
 	qsort(rules, n, sizeof(*rules), compare_ids);
 	for (size_t i = 1; i < n; i++) {
@@ -87,10 +78,10 @@ static int rules_from_list(const struct ps_value *list, struct ps_rule *rules, s
 	return 0;
 }
 
-static int parse(const struct ps_buf *text, struct ps_rule **ret_rules, size_t *ret_n, struct ps_error *err)
+static int parse(const struct ps_buf *text, struct ps_rules *ret_rules, struct ps_error *err)
 {
 	_cleanup_(ps_value_free) struct ps_value *doc = NULL;
-	_cleanup_free_ struct ps_rule *rules = NULL;
+	_cleanup_(ps_rules_clear) struct ps_rules rules = {0};
 	const struct ps_value *list;
 	size_t n;
 	int r;
@@ -105,18 +96,17 @@ static int parse(const struct ps_buf *text, struct ps_rule **ret_rules, size_t *
 	if (n > PS_RULES_MAX)
 		return ps_error_set(
 			err, -EINVAL, 400, "bad_value", "rules", "%zu rules; %u are the limit", n, PS_RULES_MAX);
-	rules = calloc(n + 1, sizeof(*rules));
-	if (!rules)
+	if (ps_rules_alloc(n, &rules) < 0)
 		return -ENOMEM;
-	r = rules_from_list(list, rules, err);
+	r = rules_from_list(list, rules.rule, err);
 	if (r < 0)
 		return r;
-	*ret_rules = PS_TAKE(rules);
-	*ret_n = n;
+	*ret_rules = rules;
+	rules = (struct ps_rules){0};
 	return 0;
 }
 
-static int load_one(const char *path, struct ps_rule **ret_rules, size_t *ret_n, struct ps_error *err)
+static int load_one(const char *path, struct ps_rules *ret_rules, struct ps_error *err)
 {
 	_cleanup_(ps_buf_free) struct ps_buf text = PS_BUF_INIT;
 	int r = read_all(path, &text);
@@ -125,7 +115,7 @@ static int load_one(const char *path, struct ps_rule **ret_rules, size_t *ret_n,
 		return r;
 	if (r < 0)
 		return ps_error_set(err, r, 500, "disk", "", "%s", strerror(-r));
-	return parse(&text, ret_rules, ret_n, err);
+	return parse(&text, ret_rules, err);
 }
 
 /* Moves a broken rules.json out of the way, keeping it. */
@@ -140,19 +130,7 @@ static void put_aside(const char *path, uint64_t time, struct ps_value *warnings
 		warn(warnings, "the broken file is kept as %s", aside);
 }
 
-static int no_rules(struct ps_rule **ret_rules, size_t *ret_n)
-{
-	struct ps_rule *rules = calloc(1, sizeof(*rules));
-
-	if (!rules)
-		return -ENOMEM;
-	*ret_rules = rules;
-	*ret_n = 0;
-	return 0;
-}
-
-int ps_rule_file_load(
-	const char *dir, uint64_t time, struct ps_value *warnings, struct ps_rule **ret_rules, size_t *ret_n)
+int ps_rule_file_load(const char *dir, uint64_t time, struct ps_value *warnings, struct ps_rules *ret_rules)
 {
 	char path[PATH_MAX], good[PATH_MAX];
 	struct ps_error err = {0};
@@ -160,25 +138,25 @@ int ps_rule_file_load(
 
 	(void)snprintf(path, sizeof(path), "%s/" RULES, dir);
 	(void)snprintf(good, sizeof(good), "%s/" LAST_GOOD, dir);
-	r = load_one(path, ret_rules, ret_n, &err);
+	r = load_one(path, ret_rules, &err);
 	if (r >= 0 || r == -ENOMEM)
 		return r;
 	if (r == -ENOENT && access(good, F_OK) < 0)
-		return no_rules(ret_rules, ret_n);
+		return ps_rules_alloc(0, ret_rules);
 	warn(warnings, "%s cannot be used: %s%s%s", path, err.field, err.field[0] ? ": " : "", err.message);
 	/* What can't be read at all may be fine: only what was read and is broken goes aside. */
 	if (r == -EINVAL)
 		put_aside(path, time, warnings);
 	ps_error_clear(&err);
-	r = load_one(good, ret_rules, ret_n, &err);
+	r = load_one(good, ret_rules, &err);
 	if (r == -ENOMEM)
 		return r;
 	if (r >= 0) {
-		warn(warnings, "the last good copy is in force: %zu rules of %s", *ret_n, good);
+		warn(warnings, "the last good copy is in force: %zu rules of %s", ret_rules->n, good);
 		return 0;
 	}
 	warn(warnings, "%s cannot be used either: %s; there are no rules", good, err.message);
-	return no_rules(ret_rules, ret_n);
+	return ps_rules_alloc(0, ret_rules);
 }
 
 /* --- writing ------------------------------------------------------------------------------------ */
@@ -232,7 +210,7 @@ static int rules_text(const struct ps_rule *rules, size_t n, struct ps_buf *out)
 	int r = 0;
 
 	for (size_t i = 0; i < n && r >= 0; i++)
-		r = ps_value_append(list, ps_rule_to_value(&rules[i]));
+		r = ps_value_append(list, ps_rule_to_stored(&rules[i]));
 	if (r < 0) {
 		ps_value_free(&list);
 		return r;
@@ -251,7 +229,7 @@ static int rules_text(const struct ps_rule *rules, size_t n, struct ps_buf *out)
 
 static struct ps_value *rule_or_null(const struct ps_rule *rule)
 {
-	return rule ? ps_rule_to_value(rule) : ps_value_null();
+	return rule ? ps_rule_to_stored(rule) : ps_value_null();
 }
 
 static int audit_text(const struct ps_rule_change *c, struct ps_buf *out)

@@ -31,8 +31,7 @@ struct ps_rule_change {
  * it) and the last good copy is read in its place; what happened is appended to `warnings` (a list). Fails only with
  * -ENOMEM.
  */
-int ps_rule_file_load(
-	const char *dir, uint64_t time, struct ps_value *warnings, struct ps_rule **ret_rules, size_t *ret_n);
+int ps_rule_file_load(const char *dir, uint64_t time, struct ps_value *warnings, struct ps_rules *ret_rules);
 
 /*
  * Writes the rules and the audit line. On failure nothing has changed: -errno, and err says 507 ("disk_full") or 500

@@ -32,21 +32,22 @@ static void items_free(struct items *items)
 
 static int compare_rules(const void *a, const void *b)
 {
-	const struct ps_rule *ra = *(const struct ps_rule *const *)a, *rb = *(const struct ps_rule *const *)b;
+	return ps_rule_compare(*(const struct ps_rule *const *)a, *(const struct ps_rule *const *)b);
+}
 
-	if (ra->priority != rb->priority)
-		return ra->priority < rb->priority ? -1 : 1;
-	return (ra->id > rb->id) - (ra->id < rb->id);
+static int no_memory(struct ps_error *err)
+{
+	return ps_error_set(err, -ENOMEM, 507, "no_memory", "", "no memory to compile the rules");
 }
 
 /* The enabled rules as items, in order of rank. */
-static int items_make(const struct ps_rule *rules, size_t n, struct items *items)
+static int items_make(const struct ps_rule *rules, size_t n, struct items *items, struct ps_error *err)
 {
 	_cleanup_free_ const struct ps_rule **order = calloc(n + 1, sizeof(const struct ps_rule *));
 	size_t enabled = 0;
 
 	if (!order)
-		return -ENOMEM;
+		return no_memory(err);
 	for (size_t i = 0; i < n; i++) {
 		if (rules[i].enabled)
 			order[enabled++] = &rules[i];
@@ -54,14 +55,16 @@ static int items_make(const struct ps_rule *rules, size_t n, struct items *items
 	qsort(order, enabled, sizeof(const struct ps_rule *), compare_rules);
 	items->item = calloc(enabled * PS_RULE_ENTRIES_MAX + 1, sizeof(*items->item));
 	if (!items->item)
-		return -ENOMEM;
+		return no_memory(err);
 	for (size_t rank = 0; rank < enabled; rank++) {
 		struct ps_rule_entry entry[PS_RULE_ENTRIES_MAX];
-		unsigned parts;
+		int parts;
 
 		memset(entry, 0, sizeof(entry));
-		parts = ps_rule_compile(order[rank], entry);
-		for (unsigned k = 0; k < parts; k++)
+		parts = ps_rule_compile(order[rank], entry, err);
+		if (parts < 0)
+			return parts;
+		for (int k = 0; k < parts; k++)
 			items->item[items->n++] = (struct item){
 				.entry = entry[k],
 				.rank = (uint32_t)rank,
@@ -191,8 +194,11 @@ static int compile(const struct ps_rule *rules, size_t n, struct ps_rule_image *
 	size_t failed = 0;
 	int r;
 
-	if (!image || items_make(rules, n, &items) < 0)
-		return ps_error_set(err, -ENOMEM, 507, "no_memory", "", "no memory to compile the rules");
+	if (!image)
+		return no_memory(err);
+	r = items_make(rules, n, &items, err);
+	if (r < 0)
+		return r;
 	for (int layout = 0; layout < PS_RULE_LAYOUTS; layout++) {
 		r = compile_layout(&items, image, &failed);
 		if (r == 0) {

@@ -13,7 +13,7 @@
 
 #include "bpf/abi.h"
 #include "common/base/error.h"
-#include "common/model/rule.h"
+#include "common/model/rule_compile.h"
 
 struct ps_rule_set;
 

@@ -13,8 +13,7 @@
 
 struct ps_rule_store {
 	char *dir;
-	struct ps_rule *rules; /* in order of id */
-	size_t n;
+	struct ps_rules rules; /* in order of id */
 	struct ps_kernel_view *view;
 	struct ps_rule_set *set; /* of the rules, when there is a view */
 	struct ps_value *warnings; /* list */
@@ -31,7 +30,7 @@ int ps_rule_store_new(const char *state_dir, uint64_t time, struct ps_rule_store
 	s->warnings = ps_value_list();
 	if (!s->dir || !s->warnings || ps_rule_set_new(&s->set) < 0)
 		return -ENOMEM;
-	r = ps_rule_file_load(s->dir, time, s->warnings, &s->rules, &s->n);
+	r = ps_rule_file_load(s->dir, time, s->warnings, &s->rules);
 	if (r < 0)
 		return r;
 	*ret_store = PS_TAKE(s);
@@ -45,7 +44,7 @@ void ps_rule_store_free(struct ps_rule_store **store)
 	if (!s)
 		return;
 	free(s->dir);
-	free(s->rules);
+	ps_rules_clear(&s->rules);
 	ps_rule_set_free(&s->set);
 	ps_value_free(&s->warnings);
 	free(s);
@@ -60,7 +59,7 @@ int ps_rule_store_attach(struct ps_rule_store *s, struct ps_kernel_view *view, s
 	s->view = view;
 	if (!view)
 		return 0;
-	r = ps_rule_set_compile(s->set, s->rules, s->n, ps_clock_wall_offset(), err);
+	r = ps_rule_set_compile(s->set, s->rules.rule, s->rules.n, ps_clock_wall_offset(), err);
 	if (r == 0)
 		r = ps_rule_install_prepare(view, s->set, ps_clock_boot(), err);
 	if (r < 0)
@@ -72,12 +71,12 @@ int ps_rule_store_attach(struct ps_rule_store *s, struct ps_kernel_view *view, s
 
 static size_t position_of(const struct ps_rule_store *s, int64_t id)
 {
-	size_t low = 0, high = s->n;
+	size_t low = 0, high = s->rules.n;
 
 	while (low < high) {
 		size_t middle = (low + high) / 2;
 
-		if (s->rules[middle].id < id)
+		if (s->rules.rule[middle].id < id)
 			low = middle + 1;
 		else
 			high = middle;
@@ -89,7 +88,7 @@ const struct ps_rule *ps_rule_store_find(const struct ps_rule_store *s, int64_t 
 {
 	size_t i = position_of(s, id);
 
-	return i < s->n && s->rules[i].id == id ? &s->rules[i] : NULL;
+	return i < s->rules.n && s->rules.rule[i].id == id ? &s->rules.rule[i] : NULL;
 }
 
 static int find_or_404(const struct ps_rule_store *s, int64_t id, const struct ps_rule **ret_rule, struct ps_error *err)
@@ -100,22 +99,42 @@ static int find_or_404(const struct ps_rule_store *s, int64_t id, const struct p
 	return 0;
 }
 
-/* The list as it will be: `before` replaced by `after`, either may be missing (id -1). */
+/*
+ * The list as it will be: `before` replaced by `after`, either may be missing (id -1). The elements are those of the
+ * store, not copies.
+ */
 static struct ps_rule *changed_list(const struct ps_rule_store *s, const struct ps_rule_result *c, size_t *ret_n)
 {
-	struct ps_rule *rules = calloc(s->n + 2, sizeof(*rules));
+	struct ps_rule *rules = calloc(s->rules.n + 2, sizeof(*rules));
 	int32_t id = c->before.id >= 0 ? c->before.id : c->after.id;
 	size_t at = position_of(s, id), n = at;
 	size_t rest = at + (c->before.id >= 0 ? 1 : 0);
 
 	if (!rules)
 		return NULL;
-	memcpy(rules, s->rules, at * sizeof(*rules));
+	memcpy(rules, s->rules.rule, at * sizeof(*rules));
 	if (c->after.id >= 0)
 		rules[n++] = c->after;
-	memcpy(rules + n, s->rules + rest, (s->n - rest) * sizeof(*rules));
-	*ret_n = n + s->n - rest;
+	memcpy(rules + n, s->rules.rule + rest, (s->rules.n - rest) * sizeof(*rules));
+	*ret_n = n + s->rules.n - rest;
 	return rules;
+}
+
+/* The changed list becomes the store's own; `after` in it becomes `own`. */
+static void take_list(
+	struct ps_rule_store *s, const struct ps_rule_result *c, struct ps_rule **rules, size_t n, struct ps_rule *own)
+{
+	int32_t id = c->before.id >= 0 ? c->before.id : c->after.id;
+	size_t at = position_of(s, id);
+
+	if (c->before.id >= 0)
+		ps_rule_clear(&s->rules.rule[at]);
+	if (c->after.id >= 0)
+		(*rules)[at] = *own;
+	*own = (struct ps_rule){0};
+	free(s->rules.rule);
+	s->rules.rule = PS_TAKE(*rules);
+	s->rules.n = n;
 }
 
 /* Keeps the newest. */
@@ -140,6 +159,7 @@ static int change(struct ps_rule_store *s, const char *op, const struct ps_rule_
 	struct ps_error *err)
 {
 	_cleanup_free_ struct ps_rule *rules = NULL;
+	_cleanup_(ps_rule_clear) struct ps_rule own = {0};
 	struct ps_rule_change audit = {
 		.op = op,
 		.who = actor->who,
@@ -154,7 +174,7 @@ static int change(struct ps_rule_store *s, const char *op, const struct ps_rule_
 		return ps_error_set(err, -ENOTCONN, 503, "no_kernel", "",
 			"the rules are unchanged: the kernel part is not loaded; start the collector");
 	rules = changed_list(s, c, &n);
-	if (!rules)
+	if (!rules || ps_rule_copy(&c->after, &own))
 		return ps_error_set(err, -ENOMEM, 507, "no_memory", "", "no memory for another rule");
 	r = ps_rule_set_change(s->set, rules, n, audit.before, audit.after, ps_clock_wall_offset(), err);
 	if (r < 0)
@@ -172,9 +192,7 @@ static int change(struct ps_rule_store *s, const char *op, const struct ps_rule_
 	c->generation = ps_rule_install(s->view, s->set, 0);
 	if (c->after.id < 0)
 		ps_rule_install_clear_hits(s->view, (uint32_t)c->before.id);
-	free(s->rules);
-	s->rules = PS_TAKE(rules);
-	s->n = n;
+	take_list(s, c, &rules, n, &own);
 	c->changed = true;
 	limit_warnings(s);
 	return 0;
@@ -184,39 +202,43 @@ static int32_t lowest_free_id(const struct ps_rule_store *s)
 {
 	size_t i = 0;
 
-	while (i < s->n && s->rules[i].id == (int32_t)i)
+	while (i < s->rules.n && s->rules.rule[i].id == (int32_t)i)
 		i++;
 	return (int32_t)i;
+}
+
+void ps_rule_result_clear(struct ps_rule_result *res)
+{
+	ps_rule_clear(&res->before);
+	ps_rule_clear(&res->after);
+}
+
+/* Hands the result over. */
+static int done(struct ps_rule_result *c, struct ps_rule_result *ret_result)
+{
+	*ret_result = *c;
+	*c = (struct ps_rule_result){0};
+	return 0;
 }
 
 int ps_rule_store_create(struct ps_rule_store *s, const struct ps_value *body, const struct ps_rule_actor *actor,
 	struct ps_rule_result *ret_result, struct ps_error *err)
 {
-	struct ps_rule_result c = {.before.id = -1};
+	_cleanup_(ps_rule_result_clear) struct ps_rule_result c = {.before.id = -1};
+	struct ps_rule_request request;
 	struct ps_rule base;
 	int r;
 
 	ps_rule_defaults(&base);
-	r = ps_rule_merge(&base, body, &c.after, err);
+	r = ps_rule_merge(&base, body, actor->time, &c.after, &request, err);
 	if (r < 0)
 		return r;
-	if (s->n >= PS_RULES_MAX)
+	if (s->rules.n >= PS_RULES_MAX)
 		return ps_error_set(
 			err, -ENOSPC, 507, "rules_full", "", "there are %u rules already; delete some", PS_RULES_MAX);
 	c.after.id = lowest_free_id(s);
 	r = change(s, "rules.create", actor, &c, err);
-	if (r < 0)
-		return r;
-	*ret_result = c;
-	return 0;
-}
-
-/* Two rules that are shown alike are alike: padding may differ. */
-static bool same_rule(const struct ps_rule *a, const struct ps_rule *b)
-{
-	_cleanup_(ps_value_free) struct ps_value *va = ps_rule_to_value(a), *vb = ps_rule_to_value(b);
-
-	return va && vb && ps_value_equal(va, vb);
+	return r < 0 ? r : done(&c, ret_result);
 }
 
 static int replace(struct ps_rule_store *s, const char *op, const struct ps_rule_actor *actor, struct ps_rule_result *c,
@@ -224,29 +246,39 @@ static int replace(struct ps_rule_store *s, const char *op, const struct ps_rule
 {
 	int r;
 
-	if (same_rule(&c->before, &c->after)) {
+	if (ps_rule_equal(&c->before, &c->after)) {
 		c->generation = ps_rule_store_generation(s);
 	} else {
 		r = change(s, op, actor, c, err);
 		if (r < 0)
 			return r;
 	}
-	*ret_result = *c;
+	return done(c, ret_result);
+}
+
+/* The stored rule, as `before` of a change. */
+static int find_before(const struct ps_rule_store *s, int64_t id, struct ps_rule *ret_before, struct ps_error *err)
+{
+	const struct ps_rule *known;
+	int r = find_or_404(s, id, &known, err);
+
+	if (r < 0)
+		return r;
+	if (ps_rule_copy(known, ret_before))
+		return ps_error_set(err, -ENOMEM, 507, "no_memory", "", "no memory to change a rule");
 	return 0;
 }
 
 int ps_rule_store_update(struct ps_rule_store *s, int64_t id, const struct ps_value *body,
 	const struct ps_rule_actor *actor, struct ps_rule_result *ret_result, struct ps_error *err)
 {
-	struct ps_rule_result c = {0};
-	const struct ps_rule *known;
-	int r;
+	_cleanup_(ps_rule_result_clear) struct ps_rule_result c = {0};
+	struct ps_rule_request request;
+	int r = find_before(s, id, &c.before, err);
 
-	r = find_or_404(s, id, &known, err);
 	if (r < 0)
 		return r;
-	c.before = *known;
-	r = ps_rule_merge(known, body, &c.after, err);
+	r = ps_rule_merge(&c.before, body, actor->time, &c.after, &request, err);
 	if (r < 0)
 		return r;
 	return replace(s, "rules.update", actor, &c, ret_result, err);
@@ -255,15 +287,13 @@ int ps_rule_store_update(struct ps_rule_store *s, int64_t id, const struct ps_va
 int ps_rule_store_enable(struct ps_rule_store *s, int64_t id, bool enabled, const struct ps_rule_actor *actor,
 	struct ps_rule_result *ret_result, struct ps_error *err)
 {
-	struct ps_rule_result c = {0};
-	const struct ps_rule *known;
-	int r;
+	_cleanup_(ps_rule_result_clear) struct ps_rule_result c = {0};
+	int r = find_before(s, id, &c.before, err);
 
-	r = find_or_404(s, id, &known, err);
 	if (r < 0)
 		return r;
-	c.before = *known;
-	c.after = *known;
+	if (ps_rule_copy(&c.before, &c.after))
+		return ps_error_set(err, -ENOMEM, 507, "no_memory", "", "no memory to change a rule");
 	c.after.enabled = enabled;
 	return replace(s, enabled ? "rules.enable" : "rules.disable", actor, &c, ret_result, err);
 }
@@ -271,25 +301,19 @@ int ps_rule_store_enable(struct ps_rule_store *s, int64_t id, bool enabled, cons
 int ps_rule_store_delete(struct ps_rule_store *s, int64_t id, const struct ps_rule_actor *actor,
 	struct ps_rule_result *ret_result, struct ps_error *err)
 {
-	struct ps_rule_result c = {.after.id = -1};
-	const struct ps_rule *known;
-	int r;
+	_cleanup_(ps_rule_result_clear) struct ps_rule_result c = {.after.id = -1};
+	int r = find_before(s, id, &c.before, err);
 
-	r = find_or_404(s, id, &known, err);
 	if (r < 0)
 		return r;
-	c.before = *known;
 	r = change(s, "rules.delete", actor, &c, err);
-	if (r < 0)
-		return r;
-	*ret_result = c;
-	return 0;
+	return r < 0 ? r : done(&c, ret_result);
 }
 
 const struct ps_rule *ps_rule_store_rules(const struct ps_rule_store *s, size_t *ret_n)
 {
-	*ret_n = s->n;
-	return s->rules;
+	*ret_n = s->rules.n;
+	return s->rules.rule;
 }
 
 uint32_t ps_rule_store_generation(const struct ps_rule_store *s)
@@ -311,9 +335,10 @@ static struct ps_value *time_or_null(uint64_t boot_ns, int64_t wall_offset)
 	return ps_value_string(ps_rfc3339(boot_ns + (uint64_t)wall_offset, text));
 }
 
-struct ps_value *ps_rule_counted(const struct ps_kernel_view *view, const struct ps_rule *rule, int64_t wall_offset)
+struct ps_value *ps_rule_counted(
+	const struct ps_kernel_view *view, const struct ps_rule *rule, uint64_t now, int64_t wall_offset)
 {
-	_cleanup_(ps_value_free) struct ps_value *v = ps_rule_to_value(rule);
+	_cleanup_(ps_value_free) struct ps_value *v = ps_rule_to_value(rule, now);
 	struct ps_rule_hits hits = {0};
 
 	if (view && rule->id >= 0)
@@ -326,7 +351,8 @@ struct ps_value *ps_rule_counted(const struct ps_kernel_view *view, const struct
 	return PS_TAKE(v);
 }
 
-struct ps_value *ps_rule_store_value(const struct ps_rule_store *s, const struct ps_rule *rule, int64_t wall_offset)
+struct ps_value *ps_rule_store_value(
+	const struct ps_rule_store *s, const struct ps_rule *rule, uint64_t now, int64_t wall_offset)
 {
-	return ps_rule_counted(s->view, rule, wall_offset);
+	return ps_rule_counted(s->view, rule, now, wall_offset);
 }

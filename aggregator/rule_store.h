@@ -43,6 +43,8 @@ struct ps_rule_result {
 	bool changed;                 /* false: it was so already */
 };
 
+void ps_rule_result_clear(struct ps_rule_result *res); /* fits _cleanup_; zeroed is fine */
+
 /*
  * Changes. err: 400 with the field (-EINVAL), 404 (-ENOENT), 503 while no kernel part is there (-ENOTCONN), 507 when
  * the kernel's table or the disk is full (-ENOSPC), 500.
@@ -64,11 +66,13 @@ uint32_t ps_rule_store_generation(const struct ps_rule_store *s); /* 0 = nothing
 const struct ps_value *ps_rule_store_warnings(const struct ps_rule_store *s);
 
 /*
- * A rule with its counters: packets, bytes, first_hit, last_hit (RFC 3339 or null). wall_offset: wall minus boot clock,
- * ns. NULL on no memory.
+ * A rule as it is at `now` (wall clock, ns), with its counters: packets, bytes, first_hit, last_hit (RFC 3339 or null).
+ * wall_offset: wall minus boot clock, ns. NULL on no memory.
  */
-struct ps_value *ps_rule_store_value(const struct ps_rule_store *s, const struct ps_rule *rule, int64_t wall_offset);
+struct ps_value *ps_rule_store_value(
+	const struct ps_rule_store *s, const struct ps_rule *rule, uint64_t now, int64_t wall_offset);
 /* The same without a store: the counters are those of `view`, NULL = none. */
-struct ps_value *ps_rule_counted(const struct ps_kernel_view *view, const struct ps_rule *rule, int64_t wall_offset);
+struct ps_value *ps_rule_counted(
+	const struct ps_kernel_view *view, const struct ps_rule *rule, uint64_t now, int64_t wall_offset);
 
 #endif

@@ -7,31 +7,17 @@
 
 #include "common/base/buf.h"
 #include "common/base/cleanup.h"
+#include "common/model/rule_fields.h"
 
-enum kind {
-	ID,
-	TYPE,
-	PROTO,
-	ADDR,
-	PORT,
-	FLAGS,
-	ICMP,
-	INNER_PROTO,
-	DIRECTION,
-	ACTION,
-	MODE,
-	BOOL,
-	PRIORITY,
-	TEXT,
-	SOURCE,
-};
-
-static const struct {
+/* The fields of a rule, and what else a request may say. */
+static const struct field {
 	const char *name;
-	enum kind kind;
+	enum ps_rule_kind kind;
 } fields[] = {
-#define PS_RULE(name, kind, applies, doc) {#name, kind},
+#define PS_RULE(name, kind, applies, member, doc) {#name, PS_RF_##kind},
 #include "common/model/rule.def"
+	{"confirm_within", PS_RF_TTL},
+	{"force", PS_RF_BOOL},
 };
 
 /* Number of single edits between two short words, at most `limit`. */
@@ -105,6 +91,12 @@ static int parse_bool(const char *text, bool *ret_b)
 	return -EINVAL;
 }
 
+/* "rate_limit=none" takes the limit away again. */
+static bool is_none(const char *text)
+{
+	return strcmp(text, "none") == 0 || strcmp(text, "null") == 0 || !*text;
+}
+
 int ps_assign(struct ps_value *body, const char *word, struct ps_error *err)
 {
 	const char *equals = strchr(word, '=');
@@ -125,18 +117,23 @@ int ps_assign(struct ps_value *body, const char *word, struct ps_error *err)
 		return ps_error_set(err, -EINVAL, 400, "bad_value", name, "is given twice");
 
 	switch (fields[i].kind) {
-	case BOOL:
+	case PS_RF_BOOL:
 		if (parse_bool(equals + 1, &b) < 0)
 			return ps_error_set(err, -EINVAL, 400, "bad_value", name, "must be true or false");
 		value = ps_value_bool(b);
 		break;
-	case ID:
-	case PROTO:
-	case PORT:
-	case FLAGS:
-	case ICMP:
-	case INNER_PROTO:
-	case PRIORITY:
+	case PS_RF_RATE:
+	case PS_RF_TTL:
+	case PS_RF_TIME:
+		value = is_none(equals + 1) ? ps_value_null() : number_or_text(equals + 1);
+		break;
+	case PS_RF_ID:
+	case PS_RF_PROTO:
+	case PS_RF_PORTS:
+	case PS_RF_FLAGS:
+	case PS_RF_ICMP:
+	case PS_RF_INNER_PROTO:
+	case PS_RF_PRIORITY:
 		value = number_or_text(equals + 1);
 		break;
 	default:

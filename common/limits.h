@@ -62,7 +62,11 @@
 #define PS_FORWARD_PENDING_MAX 1024 /* requests to the other parts that wait for their reply: 4 a connection */
 
 /* Rules. */
-#define PS_RULE_COMMENT_MAX 512      /* bytes, UTF-8 */
+#define PS_RULE_COMMENT_MAX 512   /* bytes, UTF-8 */
+#define PS_RULE_PORTS_MAX 16      /* separate ranges of one port field: one rule stays a few lines of a screen */
+#define PS_RULE_RATE_MAX 1000000  /* packets a second of rate_limit: a source that sends more is a link, not a host */
+#define PS_RULE_TTL_MAX 315360000 /* seconds: ten years; longer is for ever, and the sum stays far below 2^63 ns */
+#define PS_RULE_CONFIRM_MAX 3600  /* seconds of confirm_within: an hour to come back from lunch */
 #define PS_RULE_PRIORITY_MAX 1000000 /* room to put rules between others for a lifetime */
 
 /* Tables of the aggregator. */

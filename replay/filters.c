@@ -10,6 +10,7 @@
 
 #include "common/base/buf.h"
 #include "common/base/cleanup.h"
+#include "common/base/clock.h"
 #include "common/codec/json.h"
 #include "replay/limits.h"
 
@@ -50,12 +51,13 @@ static int read_rule(const struct ps_value *body, size_t i, struct ps_rule *rule
 	int r;
 
 	ps_rule_defaults(&base);
-	r = ps_rule_merge(&base, body, rule, err);
+	r = ps_rule_merge(&base, body, ps_clock_wall(), rule, NULL, err);
 	if (r == -EINVAL)
 		return at_rule(i, err);
 	if (r < 0)
 		return r;
 	rule->id = -1;
+	rule->expires_at = 0; /* a time of today says nothing about a capture */
 	if (ps_value_kind(id) == PS_VALUE_NULL)
 		return 0;
 	if (!ps_value_is_integer(id, &number) || number < 0 || number >= (int64_t)PS_RULES_MAX) {
@@ -70,9 +72,11 @@ static int read_rule(const struct ps_value *body, size_t i, struct ps_rule *rule
 /* Gives the lowest free id to each rule that has none. */
 static int give_ids(struct ps_rule *rules, size_t n, struct ps_error *err)
 {
-	bool used[PS_RULES_MAX] = {false};
+	_cleanup_free_ bool *used = calloc(PS_RULES_MAX, sizeof(*used));
 	int32_t next = 0;
 
+	if (!used)
+		return -ENOMEM;
 	for (size_t i = 0; i < n; i++) {
 		if (rules[i].id < 0)
 			continue;
@@ -94,10 +98,10 @@ static int give_ids(struct ps_rule *rules, size_t n, struct ps_error *err)
 	return 0;
 }
 
-int ps_filters_parse(const char *text, size_t len, struct ps_rule **ret_rules, size_t *ret_n, struct ps_error *err)
+int ps_filters_parse(const char *text, size_t len, struct ps_rules *ret_rules, struct ps_error *err)
 {
 	_cleanup_(ps_value_free) struct ps_value *doc = NULL;
-	_cleanup_free_ struct ps_rule *rules = NULL;
+	_cleanup_(ps_rules_clear) struct ps_rules rules = {0};
 	const struct ps_value *list = NULL;
 	size_t n;
 	int r;
@@ -108,17 +112,16 @@ int ps_filters_parse(const char *text, size_t len, struct ps_rule **ret_rules, s
 	if (r < 0)
 		return r;
 	n = ps_value_count(list);
-	rules = calloc(n + 1, sizeof(*rules));
-	if (!rules)
+	if (ps_rules_alloc(n, &rules))
 		return -ENOMEM;
 	for (size_t i = 0; r == 0 && i < n; i++)
-		r = read_rule(ps_value_at(list, i), i, &rules[i], err);
+		r = read_rule(ps_value_at(list, i), i, &rules.rule[i], err);
 	if (r == 0)
-		r = give_ids(rules, n, err);
+		r = give_ids(rules.rule, n, err);
 	if (r < 0)
 		return r;
-	*ret_rules = PS_TAKE(rules);
-	*ret_n = n;
+	*ret_rules = rules;
+	rules = (struct ps_rules){0};
 	return 0;
 }
 
@@ -143,14 +146,14 @@ static int read_all(const char *path, struct ps_buf *out)
 	}
 }
 
-int ps_filters_load(const char *path, struct ps_rule **ret_rules, size_t *ret_n, struct ps_error *err)
+int ps_filters_load(const char *path, struct ps_rules *ret_rules, struct ps_error *err)
 {
 	_cleanup_(ps_buf_free) struct ps_buf text = PS_BUF_INIT;
 	int r = read_all(path, &text);
 
 	if (r < 0)
 		return ps_error_set(err, r, 400, "no_file", "filters", "cannot read %.160s: %s", path, strerror(-r));
-	r = ps_filters_parse((const char *)text.data, text.len, ret_rules, ret_n, err);
+	r = ps_filters_parse((const char *)text.data, text.len, ret_rules, err);
 	if (r < 0 && err && !err->field[0])
 		(void)snprintf(err->field, sizeof(err->field), "filters");
 	return r;

@@ -12,11 +12,12 @@
 
 /*
  * Reads a document. A rule without `id` gets the lowest one that is free, as from the API. -EINVAL fills err: the field
- * ("rules[2].src_ip"), what is wrong and what would be right. *ret_rules is the caller's (free), in order of the file.
+ * ("rules[2].src_ip"), what is wrong and what would be right. *ret_rules is the caller's (ps_rules_clear), in order of
+ * the file.
  */
-int ps_filters_parse(const char *text, size_t len, struct ps_rule **ret_rules, size_t *ret_n, struct ps_error *err);
+int ps_filters_parse(const char *text, size_t len, struct ps_rules *ret_rules, struct ps_error *err);
 
 /* The same of a file ("-" = standard input). err has field "filters" where the file itself is what's wrong. */
-int ps_filters_load(const char *path, struct ps_rule **ret_rules, size_t *ret_n, struct ps_error *err);
+int ps_filters_load(const char *path, struct ps_rules *ret_rules, struct ps_error *err);
 
 #endif

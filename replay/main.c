@@ -22,23 +22,23 @@ static int help(void)
 	return PS_EXIT_OK;
 }
 
-static int load_rules(const struct ps_replay_settings *s, struct ps_pipeline *pipeline, struct ps_rule **ret_rules,
-	size_t *ret_n, struct ps_error *err)
+static int load_rules(const struct ps_replay_settings *s, struct ps_pipeline *pipeline, struct ps_rules *ret_rules,
+	struct ps_error *err)
 {
 	size_t enabled = 0;
 	int r;
 
 	if (!*s->filters)
 		return 0;
-	r = ps_filters_load(s->filters, ret_rules, ret_n, err);
+	r = ps_filters_load(s->filters, ret_rules, err);
 	if (r == 0)
-		r = ps_pipeline_rules(pipeline, *ret_rules, *ret_n, err);
+		r = ps_pipeline_rules(pipeline, ret_rules->rule, ret_rules->n, err);
 	if (r < 0)
 		return r;
-	for (size_t i = 0; i < *ret_n; i++)
-		enabled += (*ret_rules)[i].enabled;
-	if (*ret_n && !enabled)
-		ps_log(PS_LOG_WARN, "no rule is enabled, so none will match", "rules=%zu", *ret_n);
+	for (size_t i = 0; i < ret_rules->n; i++)
+		enabled += ret_rules->rule[i].enabled;
+	if (ret_rules->n && !enabled)
+		ps_log(PS_LOG_WARN, "no rule is enabled, so none will match", "rules=%zu", ret_rules->n);
 	return 0;
 }
 
@@ -56,7 +56,7 @@ static int replay(const struct ps_replay_settings *s, struct ps_buf *log, struct
 {
 	_cleanup_(ps_capture_free) struct ps_capture *capture = NULL;
 	_cleanup_(ps_pipeline_free) struct ps_pipeline *pipeline = NULL;
-	_cleanup_free_ struct ps_rule *rules = NULL;
+	_cleanup_(ps_rules_clear) struct ps_rules rules = {0};
 	struct ps_progress progress;
 	struct ps_replay_counts counts = {0};
 	struct ps_replay_report report = {.counts = &counts, .limit = s->limit};
@@ -66,7 +66,7 @@ static int replay(const struct ps_replay_settings *s, struct ps_buf *log, struct
 	if (r == 0)
 		r = ps_pipeline_new((uint32_t)s->max_connections, &s->timeouts, &pipeline, log, err);
 	if (r == 0)
-		r = load_rules(s, pipeline, &rules, &report.n_rules, err);
+		r = load_rules(s, pipeline, &rules, err);
 	if (r < 0)
 		return r;
 	progress = ps_progress_begin();
@@ -76,7 +76,8 @@ static int replay(const struct ps_replay_settings *s, struct ps_buf *log, struct
 		return r;
 	report.capture = capture;
 	report.pipeline = pipeline;
-	report.rules = rules;
+	report.rules = rules.rule;
+	report.n_rules = rules.n;
 	if (!counts.complete)
 		ps_log(PS_LOG_WARN, "the capture was not read to its end; what came before counts",
 			"packets=%llu reason=\"%s\"", (unsigned long long)counts.packets, err->message);

@@ -361,7 +361,7 @@ struct ps_value *ps_pipeline_stats(const struct ps_pipeline *p)
 
 struct ps_value *ps_pipeline_rule(const struct ps_pipeline *p, const struct ps_rule *rule)
 {
-	return ps_rule_counted(ps_machine_view(p->machine), rule, p->env.wall_offset);
+	return ps_rule_counted(ps_machine_view(p->machine), rule, 0, p->env.wall_offset);
 }
 
 const struct ps_stats *ps_pipeline_counters(const struct ps_pipeline *p)

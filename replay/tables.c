@@ -136,7 +136,7 @@ static int add_rules(const struct ps_replay_report *r, bool colour, struct ps_bu
 		ps_table_cellf(t, PS_STYLE_PLAIN, "#%d", rule->id);
 		ps_table_cell(t, PS_STYLE_PLAIN, ps_value_get_string(v, "action", ""));
 		ps_table_cell(t, PS_STYLE_PLAIN, rule->enabled ? "yes" : "no");
-		ps_table_cell(t, PS_STYLE_PLAIN, rule->comment);
+		ps_table_cell(t, PS_STYLE_PLAIN, ps_rule_comment(rule));
 		ps_table_cell(t, packets ? PS_STYLE_WARN : PS_STYLE_DIM, ps_human_count(packets, number));
 		ps_table_cell(t, PS_STYLE_PLAIN, ps_human_bytes(ps_value_get_uint(v, "bytes", 0), number));
 	}

@@ -24,4 +24,10 @@ uint64_t ps_clock_suspended(void);
 #define PS_RFC3339_SIZE 32
 char *ps_rfc3339(uint64_t wall_ns, char buf[static PS_RFC3339_SIZE]);
 
+/*
+ * Reads what ps_rfc3339 writes, and RFC 3339 as others do: "T" or a blank between date and time, any fraction, Z or an
+ * offset. -EINVAL: not such a text, or before 1970, or after 2500.
+ */
+int ps_rfc3339_parse(const char *text, size_t len, uint64_t *ret_wall_ns);
+
 #endif

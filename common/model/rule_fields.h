@@ -10,17 +10,24 @@ enum ps_rule_kind {
 	PS_RF_ID,
 	PS_RF_TYPE,
 	PS_RF_PROTO,
-	PS_RF_ADDR,
-	PS_RF_PORT,
+	PS_RF_NET,
+	PS_RF_PORTS,
 	PS_RF_FLAGS,
 	PS_RF_ICMP,
 	PS_RF_INNER_PROTO,
 	PS_RF_DIRECTION,
 	PS_RF_ACTION,
+	PS_RF_MODE,
+	PS_RF_RATE,
 	PS_RF_BOOL,
 	PS_RF_PRIORITY,
+	PS_RF_TTL,
+	PS_RF_TIME,
+	PS_RF_EXPIRED,
 	PS_RF_TEXT,
 	PS_RF_SOURCE,
+	PS_RF_CONFIRM,
+	PS_RF_GENERATION,
 };
 
 enum ps_rule_applies {
@@ -38,7 +45,7 @@ struct ps_rule_field {
 };
 
 enum {
-#define PS_RULE(name, kind, applies, doc) PS_RULE_FIELD_##name,
+#define PS_RULE(name, kind, applies, member, doc) PS_RULE_FIELD_##name,
 #include "common/model/rule.def"
 	PS_RULE_N_FIELDS
 };
@@ -48,11 +55,11 @@ extern const struct ps_rule_field ps_rule_fields[PS_RULE_N_FIELDS];
 /* A word and what it stands for; a table ends with a NULL word. */
 struct ps_rule_word {
 	const char *word;
-	unsigned value;
+	uint8_t value;
 };
 
-extern const struct ps_rule_word ps_rule_type_words[], ps_rule_action_words[], ps_rule_direction_words[],
-	ps_rule_source_words[];
+/* The words of a field that takes one of a few: NULL for the other kinds. */
+const struct ps_rule_word *ps_rule_words(enum ps_rule_kind kind);
 
 /* In JSON: any ICMP type or code. */
 #define PS_RULE_ICMP_ANY 255
@@ -61,11 +68,19 @@ extern const struct ps_rule_word ps_rule_type_words[], ps_rule_action_words[], p
 #define PS_ND_FIRST 133
 #define PS_ND_LAST 137
 
-/* Does the rule look at the packet quoted in an ICMP error? */
-bool ps_rule_tests_quoted(const struct ps_rule *rule);
+/* ICMP (IPv4), ICMPv6: each belongs to one family, PS_FAMILY_NONE for every other protocol. */
+uint8_t ps_rule_protocol_family(int16_t protocol);
 
-/* Reads what `body` gives into *rule, and marks which fields that were. -EINVAL fills err. */
-int ps_rule_read_fields(
-	const struct ps_value *body, struct ps_rule *rule, bool given[static PS_RULE_N_FIELDS], struct ps_error *err);
+/* How a body is read, and where to. */
+struct ps_rule_reader {
+	struct ps_rule *rule;            /* written; what it owns is replaced */
+	uint64_t now;                    /* ttl counts from here */
+	bool stored;                     /* id, generation and confirm_by count, ttl does not */
+	struct ps_rule_request *request; /* NULL: there is none to be made here */
+	bool given[PS_RULE_N_FIELDS];
+};
+
+/* Reads what `body` gives, and marks which fields that were. -EINVAL and -ENOMEM fill err. */
+int ps_rule_read_fields(const struct ps_value *body, struct ps_rule_reader *reader, struct ps_error *err);
 
 #endif

@@ -13,8 +13,8 @@
 
 static bool any_ipv6(const struct ps_rule *r)
 {
-	return r->src_ip.family == PS_FAMILY_IPV6 || r->dst_ip.family == PS_FAMILY_IPV6 ||
-	       r->inner_src_ip.family == PS_FAMILY_IPV6 || r->inner_dst_ip.family == PS_FAMILY_IPV6;
+	return r->src_ip.addr.family == PS_FAMILY_IPV6 || r->dst_ip.addr.family == PS_FAMILY_IPV6 ||
+	       r->inner_src_ip.addr.family == PS_FAMILY_IPV6 || r->inner_dst_ip.addr.family == PS_FAMILY_IPV6;
 }
 
 static int16_t derived_protocol(const struct ps_rule *r)
@@ -77,10 +77,10 @@ static bool field_is_default(const struct ps_rule_field *f, const struct ps_rule
 	const void *at = (const uint8_t *)r + f->offset;
 
 	switch (f->kind) {
-	case PS_RF_ADDR:
-		return !((const struct ps_addr *)at)->family;
-	case PS_RF_PORT:
-		return !*(const uint16_t *)at;
+	case PS_RF_NET:
+		return !((const struct ps_net *)at)->addr.family;
+	case PS_RF_PORTS:
+		return !((const struct ps_ports *)at)->n;
 	case PS_RF_FLAGS:
 		return !*(const uint8_t *)at;
 	case PS_RF_ICMP:
@@ -108,7 +108,7 @@ static bool field_applies(const struct ps_rule_field *f, int16_t protocol)
 
 static const char *no_test(enum ps_rule_kind kind)
 {
-	if (kind == PS_RF_ADDR || kind == PS_RF_INNER_PROTO)
+	if (kind == PS_RF_NET || kind == PS_RF_INNER_PROTO)
 		return "\"any\"";
 	return kind == PS_RF_ICMP ? "255" : "0";
 }
@@ -151,8 +151,8 @@ static int check_families(const struct ps_rule *r, struct ps_error *err)
 {
 	const struct {
 		const char *name;
-		const struct ps_addr *addr;
-	} addrs[] = {
+		const struct ps_net *net;
+	} nets[] = {
 		{"src_ip", &r->src_ip},
 		{"dst_ip", &r->dst_ip},
 		{"inner_src_ip", &r->inner_src_ip},
@@ -160,28 +160,28 @@ static int check_families(const struct ps_rule *r, struct ps_error *err)
 	};
 	const char *who = "protocol";
 	uint8_t family = PS_FAMILY_NONE;
-	char text[PS_ADDR_TEXT], proto[8];
+	char text[PS_NET_TEXT], proto[8];
 
 	if (is_icmp(r->protocol))
 		family = r->protocol == IPPROTO_ICMP ? PS_FAMILY_IPV4 : PS_FAMILY_IPV6;
-	for (size_t i = 0; i < PS_ARRAY_SIZE(addrs); i++) {
-		if (!addrs[i].addr->family)
+	for (size_t i = 0; i < PS_ARRAY_SIZE(nets); i++) {
+		if (!nets[i].net->addr.family)
 			continue;
-		if (family && addrs[i].addr->family != family) {
+		if (family && nets[i].net->addr.family != family) {
 			if (!strcmp(who, "protocol")) {
-				return bad(err, addrs[i].name,
+				return bad(err, nets[i].name,
 					"%s is %s, an %s address, but protocol %s is %s; make protocol %s",
-					addrs[i].name, ps_addr_format(addrs[i].addr, text),
-					family_name(addrs[i].addr->family), proto_text(r->protocol, proto),
+					nets[i].name, ps_net_format(nets[i].net, text),
+					family_name(nets[i].net->addr.family), proto_text(r->protocol, proto),
 					family_name(family), family == PS_FAMILY_IPV4 ? "icmpv6" : "icmp");
 			}
-			return bad(err, addrs[i].name,
+			return bad(err, nets[i].name,
 				"%s is %s, but %s is %s; one packet has one family: give both in the same",
-				addrs[i].name, ps_addr_format(addrs[i].addr, text), who, family_name(family));
+				nets[i].name, ps_net_format(nets[i].net, text), who, family_name(family));
 		}
 		if (!family)
-			who = addrs[i].name;
-		family = addrs[i].addr->family;
+			who = nets[i].name;
+		family = nets[i].net->addr.family;
 	}
 	return 0;
 }
@@ -213,9 +213,9 @@ static int check_quoted(const struct ps_rule *r, struct ps_error *err)
 			proto_text(r->inner_protocol, proto), v6 ? "ICMPv6" : "ICMP", v6 ? "IPv6" : "IPv4",
 			v6 ? "icmpv6" : "icmp");
 	}
-	if ((r->inner_src_port || r->inner_dst_port) && r->inner_protocol != PS_RULE_ANY &&
+	if ((r->inner_src_port.n || r->inner_dst_port.n) && r->inner_protocol != PS_RULE_ANY &&
 		r->inner_protocol != IPPROTO_TCP && r->inner_protocol != IPPROTO_UDP) {
-		const char *field = r->inner_src_port ? "inner_src_port" : "inner_dst_port";
+		const char *field = r->inner_src_port.n ? "inner_src_port" : "inner_dst_port";
 
 		return bad(err, field,
 			"%s is given, but inner_protocol is %s, which has no ports; make inner_protocol tcp or udp",
@@ -224,26 +224,74 @@ static int check_quoted(const struct ps_rule *r, struct ps_error *err)
 	return 0;
 }
 
-int ps_rule_merge(
-	const struct ps_rule *base, const struct ps_value *body, struct ps_rule *ret_rule, struct ps_error *err)
+static int check_action(const struct ps_rule *r, struct ps_error *err)
 {
-	bool given[PS_RULE_N_FIELDS] = {false};
-	struct ps_rule rule = *base;
-	int ret;
+	if (!r->rate_limit || r->action == PS_RULE_ACTION_DROP)
+		return 0;
+	return bad(err, "rate_limit",
+		"rate_limit is %u, but action is allow; a limit says what passes before drop bites: make action drop, "
+		"or "
+		"rate_limit null",
+		r->rate_limit);
+}
+
+static int check_rule(const struct ps_rule *r, struct ps_error *err)
+{
+	return check_type(r, err) ?: check_applies(r, err) ?: check_families(r, err) ?: check_flags(r, err)
+		?: check_quoted(r, err)
+		?: check_action(r, err);
+}
+
+static int read_rule(
+	const struct ps_rule *base, const struct ps_value *body, struct ps_rule_reader *reader, struct ps_error *err)
+{
+	int r;
 
 	if (ps_value_kind(body) != PS_VALUE_MAP) {
 		return bad(err, "",
 			"a rule is an object such as {\"rule_type\": \"tcp\", \"dst_port\": 23}, but the body is %s",
 			ps_value_kind_name(ps_value_kind(body)));
 	}
-	ret = ps_rule_read_fields(body, &rule, given, err);
-	if (ret)
-		return ret;
-	derive(base, given, &rule);
-	ret = check_type(&rule, err) ?: check_applies(&rule, err) ?: check_families(&rule, err) ?: check_flags(&rule, err)
-		?: check_quoted(&rule, err);
-	if (ret)
-		return ret;
+	if (ps_rule_copy(base, reader->rule))
+		return ps_error_set(err, -ENOMEM, 507, "no_memory", "", "no memory for another rule");
+	r = ps_rule_read_fields(body, reader, err);
+	if (r)
+		return r;
+	derive(base, reader->given, reader->rule);
+	return check_rule(reader->rule, err);
+}
+
+int ps_rule_merge(const struct ps_rule *base, const struct ps_value *body, uint64_t now, struct ps_rule *ret_rule,
+	struct ps_rule_request *ret_request, struct ps_error *err)
+{
+	_cleanup_(ps_rule_clear) struct ps_rule rule = {0};
+	struct ps_rule_request request = {0};
+	struct ps_rule_reader reader = {.rule = &rule, .now = now, .request = ret_request ? &request : NULL};
+	int r = read_rule(base, body, &reader, err);
+
+	if (r)
+		return r;
+	if (ret_request)
+		*ret_request = request;
 	*ret_rule = rule;
+	rule = (struct ps_rule){0};
+	return 0;
+}
+
+int ps_rule_from_stored(const struct ps_value *body, struct ps_rule *ret_rule, struct ps_error *err)
+{
+	_cleanup_(ps_rule_clear) struct ps_rule rule = {0};
+	struct ps_rule_reader reader = {.rule = &rule, .stored = true};
+	struct ps_rule base;
+	int r;
+
+	ps_rule_defaults(&base);
+	r = read_rule(&base, body, &reader, err);
+	if (!r && !reader.given[PS_RULE_FIELD_id])
+		r = bad(err, "id", "id is missing; give each rule a number of its own, from 0 to %u", PS_RULES_MAX - 1);
+	if (r)
+		return r;
+	*ret_rule = rule;
+	rule = (struct ps_rule){0};
 	return 0;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/base/cleanup.h"
+#include "common/base/clock.h"
 #include "common/limits.h"
 #include "common/model/rule_fields.h"
 #include "common/model/schema.h"
@@ -38,7 +39,12 @@ static const char *shown(const struct ps_value *v, char buf[static SHOWN])
 
 /* --- One field ------------------------------------------------------------------------------- */
 
-static int read_word(const char *field, const struct ps_value *v, const struct ps_rule_word *words, unsigned *ret_value,
+static int no_memory(struct ps_error *err)
+{
+	return ps_error_set(err, -ENOMEM, 507, "no_memory", "", "no memory for another rule");
+}
+
+static int read_word(const char *field, const struct ps_value *v, const struct ps_rule_word *words, uint8_t *ret_value,
 	struct ps_error *err)
 {
 	const char *s = ps_value_as_string(v, "");
@@ -90,91 +96,100 @@ static int read_proto(const char *field, const struct ps_value *v, int16_t *ret_
 		shown(v, text));
 }
 
-/* "10.0.0.1/32" and "2001:db8::1/128" are exact addresses in another spelling. Returns the length without the prefix.
- */
-static size_t without_host_prefix(const char *s, size_t len)
+/* Why the text is no network, and what would be. */
+static int bad_net(const char *field, const struct ps_value *v, int reason, struct ps_error *err)
 {
-	const char *slash = memchr(s, '/', len);
-	bool v6 = memchr(s, ':', len);
-
-	if (slash && !strcmp(slash, v6 ? "/128" : "/32"))
-		return (size_t)(slash - s);
-	return len;
-}
-
-static int read_addr(const char *field, const struct ps_value *v, struct ps_addr *ret_addr, struct ps_error *err)
-{
-	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-	const char *s = ps_value_as_string(v, NULL);
+	const char *s = ps_value_as_string(v, "");
 	size_t len = ps_value_string_len(v);
-	struct ps_addr a;
+	const char *slash = memchr(s, '/', len);
+	struct ps_addr addr;
 	char text[SHOWN];
 
+	if (reason == -ERANGE) {
+		bool v6 = memchr(s, ':', len);
+
+		return bad(err, field, "%s is %s; an %s prefix has 0 to %d bits", field, shown(v, text),
+			v6 ? "IPv6" : "IPv4", v6 ? 128 : 32);
+	}
+	if (slash && !ps_addr_parse(s, (size_t)(slash - s), &addr))
+		return bad(err, field,
+			"%s is %s; behind the slash stands the number of bits, as in 10.0.0.0/8, not a mask", field,
+			shown(v, text));
+	if (memchr(s, '%', len))
+		return bad(err, field, "%s is %s; leave out the zone behind the %%", field, shown(v, text));
+	if (memchr(s, ',', len) || memchr(s, ' ', len))
+		return bad(err, field, "%s is %s; a rule takes one address or network: make a rule for each", field,
+			shown(v, text));
+	return bad(err, field,
+		"%s is %s, which is no address; write it like 192.0.2.1, 10.0.0.0/8 or 2001:db8::/32, or \"any\"",
+		field, shown(v, text));
+}
+
+static bool is_mapped(const struct ps_net *n)
+{
+	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+
+	return n->addr.family == PS_FAMILY_IPV6 && n->len >= 96 && !memcmp(n->addr.word, mapped, sizeof(mapped));
+}
+
+static int read_net(const char *field, const struct ps_value *v, struct ps_net *ret_net, struct ps_error *err)
+{
+	const char *s = ps_value_as_string(v, NULL);
+	char text[SHOWN], net[PS_NET_TEXT];
+	struct ps_net n;
+	int r;
+
 	if (!s)
-		return bad(err, field, "%s is %s; it must be an address in quotes, such as \"192.0.2.1\", or \"any\"",
+		return bad(err, field,
+			"%s is %s; it must be an address or network in quotes, such as \"192.0.2.1\" or "
+			"\"10.0.0.0/8\", or \"any\"",
 			field, shown(v, text));
 	if (is_any(v)) {
-		*ret_addr = (struct ps_addr){0};
+		*ret_net = (struct ps_net){0};
 		return 0;
 	}
-	if (ps_addr_parse(s, without_host_prefix(s, len), &a)) {
-		if (memchr(s, '/', len)) {
-			return bad(err, field,
-				"%s is %s; this version takes an exact address, not a prefix: give one address a rule, "
-				"or \"any\"",
-				field, shown(v, text));
-		}
-		if (memchr(s, '%', len))
-			return bad(err, field, "%s is %s; leave out the zone behind the %%", field, shown(v, text));
-		return bad(err, field,
-			"%s is %s, which is no address; write it like 192.0.2.1 or 2001:db8::1, or \"any\"", field,
-			shown(v, text));
-	}
-	if (a.family == PS_FAMILY_IPV6 && !memcmp(a.word, mapped, sizeof(mapped)))
+	r = ps_net_parse(s, ps_value_string_len(v), &n);
+	if (r)
+		return bad_net(field, v, r, err);
+	if (is_mapped(&n)) {
+		struct ps_net v4 = {.addr = {.family = PS_FAMILY_IPV4, .word = {n.addr.word[3]}}, .len = n.len - 96};
+
 		return bad(err, field, "%s is %s, an IPv4 address in IPv6 clothes that no packet carries; write %s",
-			field, shown(v, text), strrchr(s, ':') + 1);
-	*ret_addr = a;
+			field, shown(v, text), ps_net_format(&v4, net));
+	}
+	if (!ps_net_is_masked(&n)) {
+		ps_net_mask(&n);
+		return bad(err, field,
+			"%s is %s, which has bits beyond its prefix; write %s, or leave the prefix out for the one "
+			"address",
+			field, shown(v, text), ps_net_format(&n, net));
+	}
+	*ret_net = n;
 	return 0;
 }
 
-/* A decimal number from 0 to 65535 in text. */
-static bool port_text(const char *s, size_t len, int64_t *ret_port)
-{
-	int64_t port = 0;
-
-	if (!len || len > 5)
-		return false;
-	for (size_t i = 0; i < len; i++) {
-		if (s[i] < '0' || s[i] > '9')
-			return false;
-		port = port * 10 + (s[i] - '0');
-	}
-	*ret_port = port;
-	return true;
-}
-
-static int read_port(const char *field, const struct ps_value *v, uint16_t *ret_port, struct ps_error *err)
+static int read_ports(const char *field, const struct ps_value *v, struct ps_ports *ports, struct ps_error *err)
 {
 	const char *s = ps_value_as_string(v, NULL);
-	size_t len = ps_value_string_len(v);
-	int64_t port = -1;
+	struct ps_ports p = {0};
 	char text[SHOWN];
+	int64_t port;
+	int r;
 
-	if (is_any(v)) {
-		*ret_port = 0;
-		return 0;
-	}
-	if (s && len && strspn(s, "0123456789-, ") == len && strpbrk(s, "-,") && s[0] != '-') {
+	if (s) {
+		r = ps_ports_parse(s, ps_value_string_len(v), field, &p, err);
+		if (r)
+			return r;
+	} else if (ps_value_is_integer(v, &port) && port >= 0 && port <= UINT16_MAX) {
+		p = ps_ports_one((uint16_t)port);
+	} else {
 		return bad(err, field,
-			"%s is %s; this version takes a single port: make a rule for each port, or give 0 for any",
+			"%s is %s; it must be a whole number from 1 to 65535, 0 for any, or text like \"8000-8100\" or "
+			"\"22,80,443\"",
 			field, shown(v, text));
 	}
-	if (s ? !port_text(s, len, &port) : !ps_value_is_integer(v, &port))
-		port = -1;
-	if (port < 0 || port > UINT16_MAX)
-		return bad(err, field, "%s is %s; it must be a whole number from 1 to 65535, or 0 for any", field,
-			shown(v, text));
-	*ret_port = (uint16_t)port;
+	ps_ports_clear(ports);
+	*ports = p;
 	return 0;
 }
 
@@ -273,7 +288,21 @@ static int read_priority(const char *field, const struct ps_value *v, int32_t *r
 	return 0;
 }
 
-static int read_comment(const char *field, const struct ps_value *v, char *to, struct ps_error *err)
+/* A whole number within limits, or null for none. */
+static int read_limit(const char *field, const struct ps_value *v, uint32_t max, const char *what, uint32_t *ret_value,
+	struct ps_error *err)
+{
+	char text[SHOWN];
+	int64_t i = 0;
+
+	if (ps_value_kind(v) != PS_VALUE_NULL && (!ps_value_is_integer(v, &i) || i < 1 || i > max))
+		return bad(err, field, "%s is %s; it must be %s from 1 to %u, or null for none", field, shown(v, text),
+			what, max);
+	*ret_value = (uint32_t)i;
+	return 0;
+}
+
+static int read_comment(const char *field, const struct ps_value *v, struct ps_rule *rule, struct ps_error *err)
 {
 	const char *s = ps_value_as_string(v, NULL);
 	size_t len = ps_value_string_len(v);
@@ -286,17 +315,36 @@ static int read_comment(const char *field, const struct ps_value *v, char *to, s
 			PS_RULE_COMMENT_MAX);
 	if (strlen(s) != len || !ps_utf8_valid(s, len))
 		return bad(err, field, "%s must be UTF-8 text without NUL characters", field);
-	memset(to, 0, sizeof(((struct ps_rule *)0)->comment));
-	memcpy(to, s, len);
+	return ps_rule_set_comment(rule, s) ? no_memory(err) : 0;
+}
+
+/* A number between 0 and `max` that our own files have. */
+static int read_stored(
+	const char *field, const struct ps_value *v, int64_t max, int64_t *ret_value, struct ps_error *err)
+{
+	char text[SHOWN];
+
+	if (!ps_value_is_integer(v, ret_value) || *ret_value < 0 || *ret_value > max)
+		return bad(err, field, "%s is %s; it must be a whole number from 0 to %lld", field, shown(v, text),
+			(long long)max);
 	return 0;
 }
 
-/* The number is given by whoever keeps the rules; here it may only be repeated. */
-static int read_id(const char *field, const struct ps_value *v, int32_t current, struct ps_error *err)
+/* The number is given by whoever keeps the rules; a body may only repeat it. */
+static int read_id(
+	const char *field, const struct ps_value *v, const struct ps_rule_reader *reader, struct ps_error *err)
 {
+	int32_t current = reader->rule->id;
 	char text[SHOWN];
-	int64_t i;
+	int64_t i = 0;
+	int r = 0;
 
+	if (reader->stored) {
+		r = read_stored(field, v, PS_RULES_MAX - 1, &i, err);
+		if (!r)
+			reader->rule->id = (int32_t)i;
+		return r;
+	}
 	if (current < 0)
 		return 0;
 	if (!ps_value_is_integer(v, &i) || i != current)
@@ -305,114 +353,216 @@ static int read_id(const char *field, const struct ps_value *v, int32_t current,
 	return 0;
 }
 
-static int read_field(
-	const struct ps_rule_field *f, const struct ps_value *v, struct ps_rule *rule, struct ps_error *err)
+static int read_generation(const struct ps_value *v, struct ps_rule_reader *reader, struct ps_error *err)
 {
-	void *at = (uint8_t *)rule + f->offset;
-	unsigned value = 0;
-	int ret;
+	int64_t i = 0;
+	int r = reader->stored ? read_stored("generation", v, UINT32_MAX, &i, err) : 0;
+
+	if (!r && reader->stored)
+		reader->rule->generation = (uint32_t)i;
+	return r;
+}
+
+/* A time, or null for none. */
+static int read_time(const char *field, const struct ps_value *v, uint64_t *ret_time, struct ps_error *err)
+{
+	char text[SHOWN];
+
+	*ret_time = 0;
+	if (ps_value_kind(v) == PS_VALUE_NULL)
+		return 0;
+	if (ps_value_kind(v) != PS_VALUE_STRING ||
+		ps_rfc3339_parse(ps_value_as_string(v, ""), ps_value_string_len(v), ret_time) || !*ret_time)
+		return bad(err, field, "%s is %s; it must be a time like 2026-01-02T03:04:05Z, or null for none", field,
+			shown(v, text));
+	*ret_time -= *ret_time % 1000;
+	return 0;
+}
+
+/*
+ * ttl and expires_at say the same in two ways. ttl goes before, since an answer that is posted back has both and a
+ * person changes ttl; but the ttl of an expired rule, 0, can't be meant.
+ */
+static int read_expiry(const struct ps_value *body, struct ps_rule_reader *reader, struct ps_error *err)
+{
+	const struct ps_value *ttl = ps_value_get(body, "ttl"), *at = ps_value_get(body, "expires_at");
+	bool expired = reader->stored || ps_value_get_bool(body, "expired", false);
+	uint64_t last = reader->now + PS_RULE_TTL_MAX * PS_NSEC, time = 0;
+	char text[SHOWN];
+	uint32_t seconds;
+	int r;
+
+	if (ttl && !(expired && at)) {
+		if (reader->stored && ps_value_kind(ttl) != PS_VALUE_NULL)
+			return bad(
+				err, "ttl", "ttl is %s; a file gives the time itself, in expires_at", shown(ttl, text));
+		r = read_limit("ttl", ttl, PS_RULE_TTL_MAX, "a whole number of seconds", &seconds, err);
+		if (!r)
+			reader->rule->expires_at = seconds ? (reader->now / 1000 + seconds * 1000000ull) * 1000 : 0;
+		return r;
+	}
+	if (!at)
+		return 0;
+	r = read_time("expires_at", at, &time, err);
+	if (r)
+		return r;
+	if (time && time <= reader->now && !expired)
+		return bad(err, "expires_at",
+			"expires_at is %s, which has passed; give a time to come, or ttl in seconds", shown(at, text));
+	if (!reader->stored && time > last)
+		return bad(err, "expires_at",
+			"expires_at is %s, more than ten years ahead; make it null for a rule that stays",
+			shown(at, text));
+	reader->rule->expires_at = time;
+	return 0;
+}
+
+static int read_field(
+	const struct ps_rule_field *f, const struct ps_value *v, struct ps_rule_reader *reader, struct ps_error *err)
+{
+	void *at = (uint8_t *)reader->rule + f->offset;
 
 	switch (f->kind) {
 	case PS_RF_ID:
-		return read_id(f->name, v, rule->id, err);
+		return read_id(f->name, v, reader, err);
 	case PS_RF_TYPE:
-		ret = read_word(f->name, v, ps_rule_type_words, &value, err);
-		if (!ret)
-			rule->rule_type = (enum ps_rule_type)value;
-		return ret;
+	case PS_RF_DIRECTION:
+	case PS_RF_ACTION:
+	case PS_RF_MODE:
+	case PS_RF_SOURCE:
+		return read_word(f->name, v, ps_rule_words(f->kind), at, err);
 	case PS_RF_PROTO:
 	case PS_RF_INNER_PROTO:
 		return read_proto(f->name, v, at, err);
-	case PS_RF_ADDR:
-		return read_addr(f->name, v, at, err);
-	case PS_RF_PORT:
-		return read_port(f->name, v, at, err);
+	case PS_RF_NET:
+		return read_net(f->name, v, at, err);
+	case PS_RF_PORTS:
+		return read_ports(f->name, v, at, err);
 	case PS_RF_FLAGS:
 		return read_flags(f->name, v, at, err);
 	case PS_RF_ICMP:
 		return read_icmp(f->name, v, at, err);
-	case PS_RF_DIRECTION:
-		ret = read_word(f->name, v, ps_rule_direction_words, &value, err);
-		if (!ret)
-			rule->direction = (uint8_t)value;
-		return ret;
-	case PS_RF_ACTION:
-		ret = read_word(f->name, v, ps_rule_action_words, &value, err);
-		if (!ret)
-			rule->action = (uint8_t)value;
-		return ret;
+	case PS_RF_RATE:
+		return read_limit(f->name, v, PS_RULE_RATE_MAX, "a whole number of packets a second", at, err);
 	case PS_RF_BOOL:
 		return read_bool(f->name, v, at, err);
 	case PS_RF_PRIORITY:
-		return read_priority(f->name, v, &rule->priority, err);
+		return read_priority(f->name, v, at, err);
 	case PS_RF_TEXT:
-		return read_comment(f->name, v, rule->comment, err);
-	case PS_RF_SOURCE:
-		ret = read_word(f->name, v, ps_rule_source_words, &value, err);
-		if (!ret)
-			rule->source = (enum ps_rule_source)value;
-		return ret;
+		return read_comment(f->name, v, reader->rule, err);
+	case PS_RF_CONFIRM:
+		return reader->stored ? read_time(f->name, v, at, err) : 0;
+	case PS_RF_GENERATION:
+		return read_generation(v, reader, err);
+	case PS_RF_TTL:
+	case PS_RF_TIME:
+	case PS_RF_EXPIRED:
+		break; /* together, by read_expiry */
 	}
-	return -EINVAL;
+	return 0;
 }
 
 /* --- Names that are no field of a rule ------------------------------------------------------- */
 
-/* What an answer has beside the rule: may come back, and says nothing. */
-static const char *const read_only[] = {"packets", "bytes", "first_hit", "last_hit", "warnings"};
-
-static const struct {
-	const char *name;
-	const char *remedy;
-} unsupported[] = {
-	{"mode", "every enabled rule is enforced: leave mode out, or keep the rule disabled"},
-	{"ttl", "a rule stays until it is deleted: leave ttl out"},
-	{"expires_at", "a rule stays until it is deleted: leave expires_at out"},
-	{"rate_limit", "a rule drops or allows every packet it matches: leave rate_limit out"},
-	{"confirm_within", "a rule takes effect at once: leave confirm_within out"},
-	{"force", "no rule is held back: leave force out"},
+static const char *const echo[] = {
+#define PS_RULE_ECHO(name) #name,
+#include "common/model/rule.def"
 };
 
-static int other_name(const char *name, const struct ps_value *v, struct ps_error *err)
+/* Names that people from elsewhere write, and ours. */
+static const struct {
+	const char *theirs, *ours;
+} aliases[] = {
+	{"source_ip", "src_ip"},
+	{"src", "src_ip"},
+	{"src_addr", "src_ip"},
+	{"saddr", "src_ip"},
+	{"dest_ip", "dst_ip"},
+	{"destination_ip", "dst_ip"},
+	{"dst", "dst_ip"},
+	{"daddr", "dst_ip"},
+	{"sport", "src_port"},
+	{"source_port", "src_port"},
+	{"port", "dst_port"},
+	{"ports", "dst_port"},
+	{"dport", "dst_port"},
+	{"dest_port", "dst_port"},
+	{"destination_port", "dst_port"},
+	{"proto", "protocol"},
+	{"type", "rule_type or icmp_type"},
+	{"code", "icmp_code"},
+	{"flags", "tcp_flags"},
+	{"mask", "tcp_flags_mask"},
+	{"verdict", "action"},
+	{"target", "action"},
+	{"active", "enabled"},
+	{"disabled", "enabled"},
+	{"name", "comment"},
+	{"description", "comment"},
+	{"expires", "ttl or expires_at"},
+	{"rate", "rate_limit"},
+	{"limit", "rate_limit"},
+};
+
+static int unknown_field(const char *name, struct ps_error *err)
+{
+	int cut = (int)ps_utf8_cut(name, strlen(name), 60);
+
+	for (size_t i = 0; i < PS_ARRAY_SIZE(aliases); i++)
+		if (!strcasecmp(aliases[i].theirs, name))
+			return ps_error_set(err, -EINVAL, 400, "unknown_field", name,
+				"a rule has no field \"%.*s\"; it is called %s", cut, name, aliases[i].ours);
+	for (size_t i = 0; i < PS_RULE_N_FIELDS; i++)
+		if (!strcasecmp(ps_rule_fields[i].name, name))
+			return ps_error_set(err, -EINVAL, 400, "unknown_field", name,
+				"a rule has no field \"%.*s\"; it is written %s", cut, name, ps_rule_fields[i].name);
+	return ps_error_set(err, -EINVAL, 400, "unknown_field", name,
+		"a rule has no field \"%.*s\"; check the spelling, or leave it out", cut, name);
+}
+
+/* confirm_within and force. */
+static int read_request(
+	const char *name, const struct ps_value *v, struct ps_rule_request *request, struct ps_error *err)
 {
 	char text[SHOWN];
 
-	for (size_t i = 0; i < PS_ARRAY_SIZE(read_only); i++)
-		if (!strcmp(name, read_only[i]))
-			return 0;
-	if (!strcmp(name, "mode") && !strcmp(ps_value_as_string(v, ""), "enforce"))
-		return 0; /* asks for what is done anyway */
-	for (size_t i = 0; i < PS_ARRAY_SIZE(unsupported); i++) {
-		if (!strcmp(name, unsupported[i].name)) {
-			return ps_error_set(err, -EINVAL, 400, "unsupported", name,
-				"%s is %s, but this version does not support it; %s", name, shown(v, text),
-				unsupported[i].remedy);
-		}
-	}
-	return ps_error_set(err, -EINVAL, 400, "unknown_field", name,
-		"a rule has no field \"%.*s\"; check the spelling, or leave it out",
-		(int)ps_utf8_cut(name, strlen(name), 60), name);
+	if (!request)
+		return bad(err, name,
+			"%s is %s, but it speaks of one request, and this is a rule of a list; leave it out", name,
+			shown(v, text));
+	if (!strcmp(name, "force"))
+		return read_bool(name, v, &request->force, err);
+	return read_limit(name, v, PS_RULE_CONFIRM_MAX, "a whole number of seconds", &request->confirm_within, err);
 }
 
-int ps_rule_read_fields(
-	const struct ps_value *body, struct ps_rule *rule, bool given[static PS_RULE_N_FIELDS], struct ps_error *err)
+static int other_name(const char *name, const struct ps_value *v, struct ps_rule_reader *reader, struct ps_error *err)
+{
+	for (size_t i = 0; i < PS_ARRAY_SIZE(echo); i++)
+		if (!strcmp(name, echo[i]))
+			return 0;
+	if (!strcmp(name, "confirm_within") || !strcmp(name, "force"))
+		return read_request(name, v, reader->request, err);
+	return unknown_field(name, err);
+}
+
+int ps_rule_read_fields(const struct ps_value *body, struct ps_rule_reader *reader, struct ps_error *err)
 {
 	for (size_t i = 0; i < ps_value_count(body); i++) {
 		const char *name = ps_value_key_at(body, i);
 		const struct ps_value *v = ps_value_at(body, i);
 		size_t f = 0;
-		int ret;
+		int r;
 
 		while (f < PS_RULE_N_FIELDS && strcmp(ps_rule_fields[f].name, name) != 0)
 			f++;
-		if (f == PS_RULE_N_FIELDS)
-			ret = other_name(name, v, err);
-		else
-			ret = read_field(&ps_rule_fields[f], v, rule, err);
-		if (ret)
-			return ret;
 		if (f < PS_RULE_N_FIELDS)
-			given[f] = true;
+			r = read_field(&ps_rule_fields[f], v, reader, err);
+		else
+			r = other_name(name, v, reader, err);
+		if (r)
+			return r;
+		if (f < PS_RULE_N_FIELDS)
+			reader->given[f] = true;
 	}
-	return 0;
+	return read_expiry(body, reader, err);
 }

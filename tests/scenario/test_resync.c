@@ -135,7 +135,7 @@ static void maps_that_are_replaced(void **state)
 	_cleanup_(ps_value_free) struct ps_value *body = NULL;
 	static const char rule[] = "{\"dst_port\": 23, \"rule_type\": \"tcp\", \"enabled\": true}";
 	const struct ps_rule_actor me = {.who = "t", .time = 1};
-	struct ps_rule_result res;
+	_cleanup_(ps_rule_result_clear) struct ps_rule_result res = {0};
 
 	(void)state;
 	rig_init(&r, 64);

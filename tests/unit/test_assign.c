@@ -50,6 +50,8 @@ static void kinds(void **state)
 		"{\"protocol\":47,\"inner_protocol\":\"udp\",\"enabled\":false}");
 	check(2, (const char *const[]){"tcp_flags=SYN|ACK", "tcp_flags_mask=0x12"},
 		"{\"tcp_flags\":\"SYN|ACK\",\"tcp_flags_mask\":18}");
+	check(3, (const char *const[]){"ttl=none", "rate_limit=5", "dst_port=22,80"},
+		"{\"ttl\":null,\"rate_limit\":5,\"dst_port\":\"22,80\"}");
 	check(0, NULL, "{}");
 }
 
@@ -92,19 +94,25 @@ static void every_field(void **state)
 	static const char *const words[] = {"rule_type=icmp", "protocol=icmp", "src_ip=any", "dst_ip=192.0.2.1",
 		"src_port=0", "dst_port=0", "tcp_flags=0", "tcp_flags_mask=0", "icmp_type=3", "icmp_code=255",
 		"inner_src_ip=192.0.2.7", "inner_dst_ip=", "inner_protocol=udp", "inner_src_port=5",
-		"inner_dst_port=53", "direction=both", "action=allow", "enabled=1", "priority=10", "comment=c",
-		"source=user"};
+		"inner_dst_port=53", "direction=both", "action=drop", "enabled=1", "priority=10", "comment=c",
+		"source=user", "mode=shadow", "rate_limit=100", "ttl=60", "confirm_within=30", "force=yes"};
 	_cleanup_(ps_value_free) struct ps_value *body = NULL;
-	struct ps_rule base, rule;
+	_cleanup_(ps_rule_clear) struct ps_rule rule = {0};
+	struct ps_rule_request request;
 	struct ps_error err = {0};
+	struct ps_rule base;
 
 	(void)state;
 	assert_int_equal(ps_assign_all((int)PS_ARRAY_SIZE(words), (char *const *)words, &body, &err), 0);
 	ps_rule_defaults(&base);
-	if (ps_rule_merge(&base, body, &rule, &err) < 0)
+	if (ps_rule_merge(&base, body, 1000, &rule, &request, &err) < 0)
 		fail_msg("%s: %s", err.field, err.message);
 	assert_int_equal(rule.icmp_type, 3);
-	assert_int_equal(rule.inner_dst_port, 53);
+	assert_true(ps_ports_have(&rule.inner_dst_port, 53));
+	assert_int_equal(rule.rate_limit, 100);
+	assert_int_equal(rule.expires_at, 60000001000);
+	assert_int_equal(request.confirm_within, 30);
+	assert_true(request.force);
 	assert_true(rule.enabled);
 }
 

@@ -17,7 +17,7 @@ static struct ps_rule_set *set_of(uint16_t port)
 	r.id = 0;
 	r.enabled = port != 0;
 	r.protocol = IPPROTO_TCP;
-	r.dst_port = port;
+	r.dst_port = ps_ports_one(port);
 	assert_int_equal(ps_rule_set_new(&set), 0);
 	assert_int_equal(ps_rule_set_compile(set, &r, 1, 0, NULL), 0);
 	return set;

@@ -129,14 +129,16 @@ static struct ps_addr random_addr(uint8_t family)
 	return a;
 }
 
-static struct ps_addr maybe_addr(uint8_t family)
+static struct ps_net maybe_addr(uint8_t family)
 {
-	return chance(3) ? (struct ps_addr){0} : random_addr(family);
+	struct ps_addr a = random_addr(family);
+
+	return chance(3) ? (struct ps_net){0} : ps_net_of(&a);
 }
 
-static uint16_t maybe_port(void)
+static struct ps_ports maybe_port(void)
 {
-	return chance(2) ? 0 : (uint16_t)(20 + chance(5));
+	return ps_ports_one(chance(2) ? 0 : (uint16_t)(20 + chance(5)));
 }
 
 static struct ps_rule random_rule(int32_t id)
@@ -301,7 +303,7 @@ static void of_equal_keys_the_best_takes_the_slot(void **state)
 		r[i].id = i;
 		r[i].enabled = true;
 		r[i].protocol = IPPROTO_UDP;
-		r[i].dst_port = 53;
+		r[i].dst_port = ps_ports_one(53);
 		r[i].priority = 1000 - i;
 	}
 	assert_int_equal(compile(r, 3, &image, NULL), 0);
@@ -333,8 +335,9 @@ static void a_full_set_is_laid_out(void **state)
 			rules[i].id = (int32_t)i;
 			rules[i].enabled = true;
 			rules[i].protocol = IPPROTO_TCP;
-			rules[i].src_ip = (struct ps_addr){.family = 4, .word = {htonl(0x0a000000 + (seed << 16) + i)}};
-			rules[i].dst_port = (uint16_t)(1 + i % 3);
+			rules[i].src_ip = ps_net_of(
+				&(struct ps_addr){.family = 4, .word = {htonl(0x0a000000 + (seed << 16) + i)}});
+			rules[i].dst_port = ps_ports_one((uint16_t)(1 + i % 3));
 		}
 		assert_int_equal(compile(rules, N, &image, NULL), 0);
 		check_layout(image);
@@ -343,8 +346,8 @@ static void a_full_set_is_laid_out(void **state)
 		assert_int_equal(used, N);
 		for (uint32_t i = 0; i < N; i += 97) {
 			struct ps_rule_inner inner = {0};
-			struct ps_rule_key key = {.saddr = {rules[i].src_ip.word[0]},
-				.dport = htons(rules[i].dst_port),
+			struct ps_rule_key key = {.saddr = {rules[i].src_ip.addr.word[0]},
+				.dport = htons((uint16_t)(1 + i % 3)),
 				.proto = IPPROTO_TCP,
 				.family = 4,
 				.direction = PS_DIR_INGRESS};
