@@ -41,7 +41,9 @@
 #define PS_HTTP_BODY_SMALL \
 	(64 << 10) /* one rule, one question: 100 times what they need; also what is read before a refusal */
 #define PS_HTTP_CONNECTIONS_MAX 256
-#define PS_HTTP_PER_IP_MAX 64         /* a browser opens 6, a scraper a few */
+#define PS_HTTP_PER_IP_MAX 64         /* of one foreign address: a browser opens 6, a scraper a few */
+#define PS_HTTP_LEAVING 64            /* connections that were shut to make room and are not gone yet */
+#define PS_HTTP_PIECE (16 << 10)      /* bytes of an answer that is made while it is sent */
 #define PS_HTTP_BACKLOG 128           /* connections that wait to be accepted */
 #define PS_HTTP_REQUEST_TIMEOUT_S 10  /* from the first byte to the last of a request */
 #define PS_HTTP_RESPONSE_TIMEOUT_S 60 /* to take the whole answer: 16 MB over 2 Mbit/s */

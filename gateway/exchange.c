@@ -94,6 +94,13 @@ void ps_answer_fixed(struct ps_exchange *x, const char *content_type, const void
 	finish(x);
 }
 
+void ps_answer_stream(struct ps_exchange *x, const char *content_type)
+{
+	x->resp.status = 200;
+	ps_http_response_header(&x->resp, "Content-Type", "%s", content_type);
+	finish(x);
+}
+
 void ps_exchange_forward(struct ps_exchange *x, enum ps_part part, const char *op, const struct ps_value *args,
 	ps_forward_fn fn, void *arg)
 {

@@ -11,6 +11,7 @@
 #include "gateway/forward.h"
 #include "gateway/http.h"
 
+struct ps_events;
 struct ps_route;
 
 /* What every request shares. No state: the parts have it. */
@@ -18,7 +19,8 @@ struct ps_gateway {
 	struct ps_forward *forward;
 	struct ps_access access;
 	const char *collector; /* endpoint that the collector listens on: all that shows whether it is there */
-	unsigned large_lists;  /* lists of more than one page that are being put together */
+	struct ps_events *events;
+	unsigned large_lists; /* lists of more than one page that are being put together */
 };
 
 struct ps_exchange {
@@ -29,6 +31,9 @@ struct ps_exchange {
 	char peer[PS_ADDR_TEXT]; /* req.peer as text: what the other parts are told */
 	/* Given by the transport: the response is complete. The exchange may be gone when it returns. */
 	void (*done)(struct ps_exchange *x);
+	/* Given by the transport, for an answer that is a stream: there is something to read; end it now. */
+	void (*wake)(struct ps_exchange *x);
+	void (*cut)(struct ps_exchange *x);
 	bool answered;
 };
 
@@ -53,6 +58,9 @@ void ps_answer_json(struct ps_exchange *x, int status);
 void ps_answer_empty(struct ps_exchange *x, int status);
 /* Bytes that live as long as the program. */
 void ps_answer_fixed(struct ps_exchange *x, const char *content_type, const void *data, size_t len);
+
+/* What x->resp.stream makes, as long as it lasts. */
+void ps_answer_stream(struct ps_exchange *x, const char *content_type);
 
 /* Fills a refusal without ending the exchange: for ps_gateway_open and the transport. */
 void ps_refuse(struct ps_exchange *x, const struct ps_error *err);

@@ -266,5 +266,7 @@ void ps_http_response_free(struct ps_http_response *resp)
 	for (size_t i = 0; i < resp->n_headers; i++)
 		free(resp->header[i].value);
 	ps_buf_free(&resp->body);
+	if (resp->stream.close)
+		resp->stream.close(resp->stream.arg);
 	*resp = (struct ps_http_response){0};
 }

@@ -5,9 +5,11 @@
 #ifndef PS_HTTP_H
 #define PS_HTTP_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "common/base/buf.h"
 #include "common/base/error.h"
@@ -69,6 +71,7 @@ struct ps_http_headers {
 	const char *content_type;
 	const char *if_none_match;
 	const char *sec_fetch_site;
+	const char *last_event_id;
 };
 
 struct ps_http_request {
@@ -86,11 +89,25 @@ struct ps_http_request {
 int ps_http_request_target(struct ps_http_request *req, const char *target, struct ps_error *err);
 void ps_http_request_free(struct ps_http_request *req);
 
+/*
+ * A body that is made while it is sent, piece by piece: memory does not follow its length. `read` writes up to max
+ * bytes and returns how many; 0 = nothing yet, the transport sleeps until exchange->wake; PS_STREAM_END; -errno: the
+ * connection is cut, so that nobody takes a part for the whole. `close` is called once, in any case.
+ */
+#define PS_STREAM_END (-EXFULL)
+struct ps_stream {
+	ssize_t (*read)(void *arg, char *buf, size_t max); /* NULL = no stream */
+	void (*close)(void *arg);
+	void *arg;
+	bool endless; /* a stream of events: it has no deadline, and a place of its own */
+};
+
 struct ps_http_response {
 	int status;
 	struct ps_buf body;
 	const void *fixed; /* instead of body: bytes that live as long as the program */
 	size_t fixed_len;
+	struct ps_stream stream; /* instead of body */
 	size_t n_headers;
 	struct {
 		const char *name; /* a constant */

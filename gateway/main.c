@@ -11,6 +11,7 @@
 #include "common/bus/bus.h"
 #include "common/bus/loop.h"
 #include "common/bus/service.h"
+#include "gateway/events.h"
 #include "gateway/exchange.h"
 #include "gateway/listen.h"
 #include "gateway/server.h"
@@ -87,6 +88,7 @@ static int serve(const struct settings *s, struct ps_error *err)
 	_cleanup_(ps_loop_free) struct ps_loop *loop = NULL;
 	_cleanup_free_ char *token = NULL;
 	struct ps_gateway gateway = {0};
+	_cleanup_(ps_events_free) struct ps_events *events = NULL;
 	_cleanup_(ps_server_free) struct ps_server *server = NULL;
 	_cleanup_(ps_forward_free) struct ps_forward *forward = NULL; /* goes first: it answers what still waits */
 	_cleanup_close_ int fd = -1;
@@ -115,7 +117,11 @@ static int serve(const struct settings *s, struct ps_error *err)
 	r = ps_forward_new(bus, loop, &endpoints, &forward, err);
 	if (r < 0)
 		return r;
+	r = ps_events_new(bus, loop, &endpoints, &events);
+	if (r < 0)
+		return r;
 	gateway.forward = forward;
+	gateway.events = events;
 	gateway.collector = endpoints.events;
 	gateway.access = (struct ps_access){
 		.hostname = hostname,

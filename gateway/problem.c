@@ -35,6 +35,9 @@ void ps_problem_respond(struct ps_http_response *resp, const struct ps_error *er
 	ps_buf_reset(&resp->body);
 	resp->fixed = NULL;
 	resp->fixed_len = 0;
+	if (resp->stream.close)
+		resp->stream.close(resp->stream.arg);
+	resp->stream = (struct ps_stream){0};
 	resp->status = problem_status(err);
 	ps_http_response_header(resp, "Content-Type", PS_PROBLEM_TYPE);
 	ps_problem_write(&resp->body, err);

@@ -13,6 +13,8 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "gateway/client.h"
+#include "gateway/limits.h"
+#include "gateway/listen.h"
 
 #define TICK_NS PS_NSEC /* deadlines are looked at once a second while there are connections */
 #define RUNS_MAX 16     /* rounds of libmicrohttpd before the loop's other sources get their turn */
@@ -56,6 +58,43 @@ static void tick_while_needed(struct ps_server *s, bool was_empty)
 		ps_loop_set_timer(s->loop, s->tick_timer, empty ? 0 : TICK_NS);
 }
 
+static void address(const struct sockaddr *sa, struct ps_addr *ret_addr)
+{
+	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+
+	*ret_addr = (struct ps_addr){0};
+	if (sa->sa_family == AF_INET) {
+		ret_addr->family = 4;
+		ret_addr->word[0] = ((const struct sockaddr_in *)sa)->sin_addr.s_addr;
+	} else if (sa->sa_family == AF_INET6) {
+		const struct in6_addr *in6 = &((const struct sockaddr_in6 *)sa)->sin6_addr;
+
+		if (!memcmp(in6, mapped, sizeof(mapped))) { /* IPv4 over a dual-stack socket */
+			ret_addr->family = 4;
+			memcpy(ret_addr->word, in6->s6_addr + 12, 4);
+		} else {
+			ret_addr->family = 6;
+			memcpy(ret_addr->word, in6, sizeof(*in6));
+		}
+	}
+}
+
+/* This host itself may take all places but a quarter, for behind one address of it may be a proxy with many clients. */
+static size_t places_of(const struct ps_addr *addr)
+{
+	return ps_addr_is_loopback(addr) ? PS_HTTP_CONNECTIONS_MAX * 3 / 4 : PS_HTTP_PER_IP_MAX;
+}
+
+static enum MHD_Result on_accept(void *cls, const struct sockaddr *sa, socklen_t len)
+{
+	struct ps_server *s = cls;
+	struct ps_addr addr;
+
+	(void)len;
+	address(sa, &addr);
+	return ps_clients_admit(&s->clients, &addr, PS_HTTP_CONNECTIONS_MAX, places_of(&addr)) ? MHD_YES : MHD_NO;
+}
+
 static void on_connection(
 	void *cls, struct MHD_Connection *connection, void **socket_context, enum MHD_ConnectionNotificationCode code)
 {
@@ -64,11 +103,17 @@ static void on_connection(
 
 	if (code == MHD_CONNECTION_NOTIFY_STARTED) {
 		const union MHD_ConnectionInfo *info =
-			MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+			MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+		struct ps_addr addr = {0};
+		int fd;
 
+		if (info && info->client_addr)
+			address(info->client_addr, &addr);
+		info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+		fd = info ? info->connect_fd : -1;
 		/* Without memory it is served without a deadline of ours: libmicrohttpd's idle time-out remains. */
 		*socket_context = ps_client_new(
-			&s->clients, info ? info->connect_fd : -1, seconds_from_now(PS_HTTP_REQUEST_TIMEOUT_S));
+			&s->clients, fd, &addr, seconds_from_now(PS_HTTP_REQUEST_TIMEOUT_S), ps_clock_boot());
 	} else {
 		struct ps_client *c = *socket_context;
 
@@ -91,38 +136,23 @@ static void client_deadline(struct ps_client *c, uint64_t s)
 		c->deadline = s ? seconds_from_now(s) : UINT64_MAX;
 }
 
+static void on_cut(struct ps_exchange *x);
+
 static int on_tick(void *arg)
 {
 	struct ps_server *s = arg;
 	size_t n = ps_clients_expire(&s->clients, ps_clock_boot());
 
+	for (struct ps_client *c = s->clients.first; c; c = c->next) {
+		if (c->endless && !c->shut && c->request && ps_client_gone(c))
+			on_cut(c->request);
+	}
 	if (n)
 		ps_log(PS_LOG_DEBUG, "connections took too long", "closed=%zu", n);
 	return 0;
 }
 
 /* --- requests ----------------------------------------------------------------------------------- */
-
-static void address(const struct sockaddr *sa, struct ps_addr *ret_addr)
-{
-	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-
-	*ret_addr = (struct ps_addr){0};
-	if (sa->sa_family == AF_INET) {
-		ret_addr->family = 4;
-		ret_addr->word[0] = ((const struct sockaddr_in *)sa)->sin_addr.s_addr;
-	} else if (sa->sa_family == AF_INET6) {
-		const struct in6_addr *in6 = &((const struct sockaddr_in6 *)sa)->sin6_addr;
-
-		if (!memcmp(in6, mapped, sizeof(mapped))) { /* IPv4 over a dual-stack socket */
-			ret_addr->family = 4;
-			memcpy(ret_addr->word, in6->s6_addr + 12, 4);
-		} else {
-			ret_addr->family = 6;
-			memcpy(ret_addr->word, in6, sizeof(*in6));
-		}
-	}
-}
 
 static void addresses(struct request *rq)
 {
@@ -152,6 +182,7 @@ static uint64_t announced(struct request *rq)
 	return text ? strtoull(text, NULL, 10) : 0;
 }
 
+/* The answer is there, or a stream has something to read. */
 static void on_done(struct ps_exchange *x)
 {
 	struct request *rq = (struct request *)x;
@@ -162,6 +193,15 @@ static void on_done(struct ps_exchange *x)
 	MHD_resume_connection(rq->connection);
 	/* Without a thread of its own libmicrohttpd does not wake its epoll descriptor for this. */
 	ps_loop_set_timer(rq->server->loop, rq->server->run_timer, 1);
+}
+
+static void on_cut(struct ps_exchange *x)
+{
+	struct request *rq = (struct request *)x;
+
+	if (rq->client)
+		ps_client_shut(rq->client, true);
+	on_done(x); /* libmicrohttpd looks at no connection that is suspended */
 }
 
 /* libmicrohttpd has read a request line: the request begins here. What is returned comes back as the request's context.
@@ -179,6 +219,10 @@ static void *on_target(void *cls, const char *target, struct MHD_Connection *con
 	rq->target = strdup(target);
 	rq->x.gateway = s->gateway;
 	rq->x.done = on_done;
+	rq->x.wake = on_done;
+	rq->x.cut = on_cut;
+	if (rq->client)
+		rq->client->request = rq;
 	client_deadline(rq->client, PS_HTTP_REQUEST_TIMEOUT_S);
 	return rq;
 }
@@ -196,6 +240,11 @@ static void on_completed(
 	/* The next request of this connection must be whole soon after it begins; silence until then is libmicrohttpd's
 	 * idle time-out. */
 	client_deadline(rq->client, PS_HTTP_IDLE_TIMEOUT_S + PS_HTTP_REQUEST_TIMEOUT_S);
+	if (rq->client) {
+		rq->client->busy = false;
+		rq->client->since = ps_clock_boot();
+		rq->client->request = NULL;
+	}
 	ps_exchange_free(&rq->x);
 	free(rq->target);
 	free(rq);
@@ -217,6 +266,7 @@ static void open_request(struct request *rq, const char *method)
 		.content_type = header(rq, MHD_HTTP_HEADER_CONTENT_TYPE),
 		.if_none_match = header(rq, MHD_HTTP_HEADER_IF_NONE_MATCH),
 		.sec_fetch_site = header(rq, "Sec-Fetch-Site"),
+		.last_event_id = header(rq, "Last-Event-ID"),
 	};
 	if (!rq->target) {
 		(void)ps_error_set(&err, 0, 503, "no_memory", "", "The gateway has no memory left.");
@@ -237,9 +287,40 @@ static void free_buffer(void *cls)
 	free(cls);
 }
 
-/* libmicrohttpd takes the bytes over without a copy. */
-static struct MHD_Response *response_new(struct ps_http_response *resp)
+static ssize_t on_read(void *cls, uint64_t position, char *buf, size_t max)
 {
+	struct request *rq = cls;
+	struct ps_stream *stream = &rq->x.resp.stream;
+	ssize_t n = stream->read(stream->arg, buf, max);
+
+	(void)position;
+	if (n > 0)
+		return n;
+	if (n == PS_STREAM_END)
+		return MHD_CONTENT_READER_END_OF_STREAM;
+	if (n < 0)
+		return MHD_CONTENT_READER_END_WITH_ERROR;
+	rq->suspended = true;
+	MHD_suspend_connection(rq->connection);
+	return 0;
+}
+
+/* An event stream may last for days: it has a place of its own and no deadline; whoever feeds it cuts it. */
+static void make_endless(struct request *rq)
+{
+	int size = PS_STREAM_SNDBUF;
+
+	if (!rq->client)
+		return;
+	rq->client->endless = true;
+	rq->client->deadline = UINT64_MAX;
+	(void)setsockopt(rq->client->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+}
+
+/* libmicrohttpd takes the bytes over without a copy. */
+static struct MHD_Response *response_new(struct request *rq)
+{
+	struct ps_http_response *resp = &rq->x.resp;
 	struct MHD_Response *r;
 
 	if (resp->error || resp->body.error) {
@@ -251,6 +332,8 @@ static struct MHD_Response *response_new(struct ps_http_response *resp)
 	if (resp->fixed)
 		return MHD_create_response_from_buffer(
 			resp->fixed_len, (void *)(uintptr_t)resp->fixed, MHD_RESPMEM_PERSISTENT);
+	if (resp->stream.read)
+		return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, PS_HTTP_PIECE, on_read, rq, NULL);
 	r = MHD_create_response_from_buffer_with_free_callback_cls(
 		resp->body.len, resp->body.data, free_buffer, resp->body.data);
 	if (r)
@@ -261,7 +344,7 @@ static struct MHD_Response *response_new(struct ps_http_response *resp)
 static enum MHD_Result respond(struct request *rq)
 {
 	struct ps_http_response *resp = &rq->x.resp;
-	struct MHD_Response *r = response_new(resp);
+	struct MHD_Response *r = response_new(rq);
 	enum MHD_Result ret;
 
 	if (!r)
@@ -273,6 +356,8 @@ static enum MHD_Result respond(struct request *rq)
 		}
 	}
 	client_deadline(rq->client, PS_HTTP_RESPONSE_TIMEOUT_S);
+	if (resp->stream.endless)
+		make_endless(rq);
 	ps_log(PS_LOG_DEBUG, "request", "peer=%s target=\"%s\" status=%d", rq->x.peer, rq->target ? rq->target : "",
 		resp->status);
 	ret = MHD_queue_response(rq->connection, (unsigned)resp->status, r);
@@ -311,6 +396,8 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
 	}
 	if (!rq->x.answered && !rq->running) {
 		rq->running = true;
+		if (rq->client)
+			rq->client->busy = true;
 		client_deadline(rq->client, 0);
 		ps_gateway_run(&rq->x);
 		if (!rq->x.answered) {
@@ -353,14 +440,13 @@ static int start(struct ps_server *s, int listen_fd, struct ps_error *err)
 {
 	const union MHD_DaemonInfo *info;
 
-	s->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
+	s->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, on_accept, s,
 		on_request, s, MHD_OPTION_EXTERNAL_LOGGER, on_log, s, MHD_OPTION_LISTEN_SOCKET, listen_fd,
 		MHD_OPTION_URI_LOG_CALLBACK, on_target, s, MHD_OPTION_NOTIFY_COMPLETED, on_completed, s,
 		MHD_OPTION_NOTIFY_CONNECTION, on_connection, s, MHD_OPTION_CONNECTION_LIMIT,
-		(unsigned)PS_HTTP_CONNECTIONS_MAX, MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)PS_HTTP_PER_IP_MAX,
-		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)PS_HTTP_IDLE_TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-		(size_t)PS_HTTP_MEMORY, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
-		MHD_OPTION_END);
+		(unsigned)(PS_HTTP_CONNECTIONS_MAX + PS_STREAMS_MAX + PS_HTTP_LEAVING), MHD_OPTION_CONNECTION_TIMEOUT,
+		(unsigned)PS_HTTP_IDLE_TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)PS_HTTP_MEMORY,
+		MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
 	if (!s->daemon)
 		return ps_error_set(err, -EIO, 500, "listen_failed", "api", "The HTTP server cannot start.");
 	info = MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_EPOLL_FD);
@@ -408,6 +494,10 @@ void ps_server_free(struct ps_server **server)
 		return;
 	s->stopping = true;
 	if (s->daemon) {
+		for (struct ps_client *c = s->clients.first; c; c = c->next) {
+			if (c->request)
+				on_cut(c->request); /* libmicrohttpd must not end with suspended connections */
+		}
 		if (s->epoll_fd >= 0)
 			ps_loop_remove_fd(s->loop, s->epoll_fd);
 		(void)MHD_run(s->daemon); /* answers that came last */

@@ -105,6 +105,15 @@ void ps_loop_remove_fd(struct ps_loop *loop, int fd)
 	}
 }
 
+void ps_loop_remove_subscriber(struct ps_loop *loop, struct ps_subscriber *sub)
+{
+	const struct ps_socket *socket = ps_subscriber_socket(sub);
+	for (size_t i = 0; i < loop->n_sources; i++) {
+		if (loop->sources[i].socket == socket)
+			loop->sources[i].fn = NULL;
+	}
+}
+
 int ps_loop_add_fd_events(struct ps_loop *loop, int fd, short events, ps_loop_fn fn, void *arg)
 {
 	struct source s = {.fd = fd, .fn = fn, .arg = arg};

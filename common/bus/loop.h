@@ -25,6 +25,8 @@ int ps_loop_add_subscriber(struct ps_loop *loop, struct ps_subscriber *sub, ps_l
 int ps_loop_add_responder(struct ps_loop *loop, struct ps_responder *resp, ps_loop_fn fn, void *arg);
 int ps_loop_add_requester(struct ps_loop *loop, struct ps_requester *rq, ps_loop_fn fn, void *arg);
 void ps_loop_remove_fd(struct ps_loop *loop, int fd);
+/* Before the subscriber is freed while the loop goes on. */
+void ps_loop_remove_subscriber(struct ps_loop *loop, struct ps_subscriber *sub);
 
 /* Repeats every interval_ns; a late timer fires once, not several times. Returns its handle in ret_timer (may be NULL).
  */

@@ -24,6 +24,7 @@
 #include "common/codec/batch.h"
 #include "common/codec/json.h"
 #include "common/codec/msgpack.h"
+#include "gateway/events.h"
 #include "gateway/exchange.h"
 #include "gateway/listen.h"
 #include "gateway/page.h"
@@ -38,6 +39,7 @@ struct fixture {
 	struct ps_loop *loop;
 	struct ps_forward *forward;
 	struct ps_gateway gateway;
+	struct ps_events *events_hub;
 	struct ps_server *server;
 	struct ps_endpoints ep;
 	struct ps_publisher *events; /* where the collector would publish */
@@ -238,6 +240,8 @@ static int setup_with(void **state, bool aggregator, bool ai)
 		assert_int_equal(ps_loop_add_responder(f->loop, f->ai, on_ai, f), 0);
 	}
 	assert_int_equal(ps_forward_new(f->bus, f->loop, &f->ep, &f->forward, NULL), 0);
+	assert_int_equal(ps_events_new(f->bus, f->loop, &f->ep, &f->events_hub), 0);
+	f->gateway.events = f->events_hub;
 	f->gateway.forward = f->forward;
 	f->gateway.access = (struct ps_access){.hostname = "", .allow_host = "", .cors_origin = ""};
 	assert_int_equal(ps_listen_parse("127.0.0.1:0", &listen, NULL), 0);
@@ -266,6 +270,7 @@ static int teardown(void **state)
 
 	ps_forward_free(&f->forward);
 	ps_server_free(&f->server);
+	ps_events_free(&f->events_hub);
 	ps_publisher_free(&f->events);
 	ps_responder_free(&f->control);
 	ps_responder_free(&f->ai);

@@ -1,0 +1,24 @@
+/*
+ * Sizes and limits of the gateway alone, each with its reason. What it shares with others is in common/limits.h.
+ */
+#ifndef PS_GATEWAY_LIMITS_H
+#define PS_GATEWAY_LIMITS_H
+
+/* Event streams. */
+#define PS_STREAMS_MAX 512    /* open at once: 500 pages on walls and desks, and some; they have places of their own */
+#define PS_STREAMS_PER_IP 128 /* of one foreign address: a whole office behind one; this host itself has all of them \
+			       */
+#define PS_STREAM_SNDBUF (64 << 10)    /* the kernel takes twice that: 64 MB for all of them in the worst case */
+#define PS_EVENTS_KEEP 8192            /* events that are remembered; as a list, 800 kB */
+#define PS_EVENTS_BYTES (8 << 20)      /* and the bytes of their text: 6,000 connections */
+#define PS_EVENT_MAX (256 << 10)       /* bytes of one event: a change of a whole rule set tells numbers, not rules */
+#define PS_EVENTS_DELAY_NS 20000000ull /* events wait this long for company: 50 wake-ups a second, unseen by eyes */
+#define PS_EVENTS_BUDGET 1000          /* events a delay: 50,000 a second, half a core; the rest is told as a gap */
+#define PS_EVENTS_LINGER_NS 60000000000ull /* how long a topic is still remembered when nobody listens any more */
+#define PS_EVENTS_ALIVE_NS \
+	15000000000ull                   /* silence before a comment shows that the stream lives: proxies cut at 30 s */
+#define PS_EVENTS_SLOW_NS 10000000000ull /* a stream that is behind must have taken in this time … */
+#define PS_EVENTS_SLOW_BYTES (16 << 10)  /* … at least this, or it is cut */
+#define PS_EVENTS_RETRY_MS 2000          /* when a browser shall come again */
+
+#endif
