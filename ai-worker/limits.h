@@ -21,4 +21,10 @@
 #define PS_AI_ICMP_ERRORS_SHARE 0.2
 #define PS_AI_ICMP_MIN 100
 
+/* Findings in an answer, if nobody says how many: a screen or two. */
+#define PS_AI_FINDINGS_DEFAULT 100
+
+/* Messages of the bus that are taken before requests have their turn: 16,384 records at most, some 30 ms. */
+#define PS_AI_LOOKOUT_BURST 16
+
 #endif

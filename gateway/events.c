@@ -35,7 +35,8 @@ static const struct {
 	{offsetof(struct ps_endpoints, events), BIT(DROP)},
 	{offsetof(struct ps_endpoints, state), CONNS},
 	{offsetof(struct ps_endpoints, state), BIT(STATS)},
-	{offsetof(struct ps_endpoints, state), BIT(RULE) | BIT(FINDING)},
+	{offsetof(struct ps_endpoints, state), BIT(RULE)},
+	{offsetof(struct ps_endpoints, findings), BIT(FINDING)},
 };
 
 struct source {

@@ -17,6 +17,7 @@ void ps_handle_filters_create(struct ps_exchange *x);
 void ps_handle_filters_update(struct ps_exchange *x);
 void ps_handle_filters_one(struct ps_exchange *x); /* get, delete, enable, disable */
 void ps_handle_events(struct ps_exchange *x);      /* events.c */
+void ps_handle_findings(struct ps_exchange *x);    /* findings.c */
 void ps_handle_health(struct ps_exchange *x);      /* health.c */
 void ps_handle_relay(struct ps_exchange *x);       /* relay.c */
 

@@ -24,6 +24,7 @@ struct ps_param {
 extern const struct ps_param ps_params_connections[];
 extern const struct ps_param ps_params_icmp[];
 extern const struct ps_param ps_params_top[];
+extern const struct ps_param ps_params_findings[];
 
 /*
  * Reads the query by its table: a map with what was given. -EINVAL fills err (400, field = the parameter): unknown

@@ -64,7 +64,7 @@ static int replay(const struct ps_replay_settings *s, struct ps_buf *log, struct
 
 	r = ps_capture_open(s->file, &capture, err);
 	if (r == 0)
-		r = ps_pipeline_new((uint32_t)s->max_connections, &s->timeouts, &pipeline, log, err);
+		r = ps_pipeline_new((uint32_t)s->max_connections, &s->timeouts, &s->detect, &pipeline, log, err);
 	if (r == 0)
 		r = load_rules(s, pipeline, &rules, err);
 	if (r < 0)

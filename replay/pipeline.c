@@ -23,12 +23,14 @@ struct ps_pipeline {
 	struct ps_icmp_table *icmp;
 	struct ps_sweep *sweep;
 	struct ps_sweep_result swept;
+	struct ps_detect *detect;
 	struct ps_iface_names ifaces;
 	struct ps_record_env env;
 	uint32_t rules, rules_enabled;
 
 	uint64_t first, now; /* capture time */
-	uint64_t ticked;     /* of the last sweep */
+	uint64_t ticked;     /* of the last sweep that was due */
+	uint64_t swept_at;   /* of the last sweep */
 	unsigned undrained;  /* frames since the rings were read */
 	int error;           /* of a callback; the first one counts */
 
@@ -62,7 +64,29 @@ static void keep_ended(struct ps_pipeline *p, const struct ps_conn *c)
 
 static void on_end(void *arg, const struct ps_conn *c)
 {
-	keep_ended(arg, c);
+	struct ps_pipeline *p = arg;
+
+	keep_ended(p, c);
+	ps_detect_conn(p->detect, PS_DETECT_END, c, p->swept_at);
+}
+
+static void on_update(void *arg, const struct ps_conn *c)
+{
+	struct ps_pipeline *p = arg;
+
+	ps_detect_conn(p->detect, PS_DETECT_UPDATE, c, p->swept_at);
+}
+
+/* By the time of its packet: an event may be read only when the next packet comes, hours later. */
+static void detect_conn(const struct ps_pipeline *p, unsigned type, const struct ps_conn *c)
+{
+	static const enum ps_detect_event events[PS_EV_TYPES] = {
+		[PS_EV_CONN_NEW] = PS_DETECT_NEW,
+		[PS_EV_CONN_UPDATE] = PS_DETECT_UPDATE,
+		[PS_EV_CONN_END] = PS_DETECT_END,
+	};
+
+	ps_detect_conn(p->detect, events[type], c, c->last_seen);
 }
 
 static int take_conn(struct ps_pipeline *p, const struct ps_event *e)
@@ -72,6 +96,7 @@ static int take_conn(struct ps_pipeline *p, const struct ps_event *e)
 	int r;
 
 	ps_conn_from_raw(&e->conn.conn, &p->env, &c);
+	detect_conn(p, e->type, &c);
 	r = ps_conn_table_apply(p->conns, &c, end, p->now);
 	if (r == PS_CHANGE_END)
 		keep_ended(p, &c);
@@ -83,6 +108,7 @@ static int take_icmp(struct ps_pipeline *p, const struct ps_icmp_key *key, const
 	struct ps_icmp icmp;
 
 	ps_icmp_from_raw(key, val, &p->env, &icmp);
+	ps_detect_icmp(p->detect, &icmp, icmp.last_seen);
 	return ps_icmp_table_apply(p->icmp, &icmp);
 }
 
@@ -118,6 +144,7 @@ static void sweep(struct ps_pipeline *p, uint64_t now, bool look_at_all)
 		.env = &p->env,
 		.timeouts = &p->timeouts,
 		.look_at_all = look_at_all,
+		.on_update = on_update,
 		.on_end = on_end,
 		.arg = p,
 	};
@@ -125,11 +152,13 @@ static void sweep(struct ps_pipeline *p, uint64_t now, bool look_at_all)
 
 	ps_machine_drain(p->machine);
 	p->undrained = 0;
+	p->swept_at = now;
 	ps_conn_table_forget(p->conns, now);
 	r = ps_sweep_run(p->sweep, &run, &p->swept);
 	if (r < 0)
 		p->error = p->error ? p->error : r;
 	ps_machine_view(p->machine)->ledger->expired += p->swept.ended;
+	ps_detect_tick(p->detect, now);
 }
 
 /*
@@ -171,8 +200,9 @@ int ps_pipeline_frame(struct ps_pipeline *p, bool egress, const uint8_t *frame, 
 
 /* --- beginning ------------------------------------------------------------------------------------- */
 
-int ps_pipeline_new(uint32_t max_connections, const struct ps_timeouts *timeouts, struct ps_pipeline **ret_pipeline,
-	struct ps_buf *log, struct ps_error *err)
+int ps_pipeline_new(uint32_t max_connections, const struct ps_timeouts *timeouts,
+	const struct ps_detect_config *thresholds, struct ps_pipeline **ret_pipeline, struct ps_buf *log,
+	struct ps_error *err)
 {
 	_cleanup_(ps_pipeline_free) struct ps_pipeline *p = calloc(1, sizeof(*p));
 	const struct ps_kernel_view *view;
@@ -191,6 +221,8 @@ int ps_pipeline_new(uint32_t max_connections, const struct ps_timeouts *timeouts
 	if (r == 0)
 		r = ps_icmp_table_new(&p->icmp);
 	if (r == 0)
+		r = ps_detect_new(thresholds, NULL, NULL, &p->detect);
+	if (r == 0)
 		r = ps_sweep_new(view, p->conns, &p->sweep);
 	if (r < 0)
 		return r;
@@ -208,6 +240,7 @@ void ps_pipeline_free(struct ps_pipeline **pipeline)
 	ps_icmp_table_free(&p->icmp);
 	ps_conn_table_free(&p->conns);
 	ps_machine_free(&p->machine);
+	ps_detect_free(&p->detect);
 	free(p->ended);
 	free(p->conn_list);
 	free(p->icmp_list);
@@ -311,6 +344,7 @@ int ps_pipeline_finish(struct ps_pipeline *p, struct ps_error *err)
 		r = list_icmp(p);
 	if (r < 0)
 		return r;
+	ps_detect_finish(p->detect, p->now);
 	lost = p->counters.lost_conn_new + p->counters.lost_conn_update + p->counters.lost_conn_end +
 	       p->counters.lost_icmp + p->counters.lost_drop + ledger->received[0];
 	if (lost)
@@ -331,6 +365,11 @@ const struct ps_icmp *const *ps_pipeline_icmp(const struct ps_pipeline *p, size_
 {
 	*ret_n = p->n_icmp;
 	return p->icmp_list;
+}
+
+const struct ps_detect *ps_pipeline_detect(const struct ps_pipeline *p)
+{
+	return p->detect;
 }
 
 struct ps_value *ps_pipeline_stats(const struct ps_pipeline *p)

@@ -12,15 +12,18 @@
 
 #include "aggregator/expiry.h"
 #include "aggregator/icmp_table.h"
+#include "common/detect/detect.h"
 #include "common/model/rule.h"
 #include "common/model/value.h"
 #include "replay/machine.h"
 
 struct ps_pipeline;
 
-/* timeouts: as the aggregator's. -EPERM and others fill err; `log` as ps_machine_new. */
-int ps_pipeline_new(uint32_t max_connections, const struct ps_timeouts *timeouts, struct ps_pipeline **ret_pipeline,
-	struct ps_buf *log, struct ps_error *err);
+/* timeouts: as the aggregator's; thresholds: as the AI worker's. -EPERM and others fill err; `log` as ps_machine_new.
+ */
+int ps_pipeline_new(uint32_t max_connections, const struct ps_timeouts *timeouts,
+	const struct ps_detect_config *thresholds, struct ps_pipeline **ret_pipeline, struct ps_buf *log,
+	struct ps_error *err);
 void ps_pipeline_free(struct ps_pipeline **pipeline);
 
 /* Puts rules in force; before the first frame. -ENOSPC. */
@@ -39,6 +42,8 @@ int ps_pipeline_finish(struct ps_pipeline *p, struct ps_error *err);
 /* After finish. Connections, ended or not, in order of their first packet; good until the pipeline is freed. */
 const struct ps_conn *const *ps_pipeline_conns(const struct ps_pipeline *p, size_t *ret_n);
 const struct ps_icmp *const *ps_pipeline_icmp(const struct ps_pipeline *p, size_t *ret_n);
+/* What the detectors found. */
+const struct ps_detect *ps_pipeline_detect(const struct ps_pipeline *p);
 /* The body of `stats` (aggregator/stats_report.h); rates are means over the capture. NULL on no memory. */
 struct ps_value *ps_pipeline_stats(const struct ps_pipeline *p);
 /* A rule with its counters. NULL on no memory. */

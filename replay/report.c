@@ -92,6 +92,25 @@ static int add_filters(struct ps_buf *buf, const struct ps_replay_report *r)
 	return 0;
 }
 
+/* The first of them first. */
+static int add_findings(struct ps_buf *buf, const struct ps_replay_report *r)
+{
+	const struct ps_detect *d = ps_pipeline_detect(r->pipeline);
+
+	ps_buf_addc(buf, '[');
+	for (size_t i = ps_detect_count(d); i-- > 0;) {
+		_cleanup_(ps_value_free) struct ps_value *v = ps_finding_to_value(ps_detect_finding(d, i));
+
+		if (!v || ps_finding_times_to_text(v) < 0)
+			return -ENOMEM;
+		ps_json_write(buf, v);
+		if (i)
+			ps_buf_adds(buf, ",\n");
+	}
+	ps_buf_addc(buf, ']');
+	return 0;
+}
+
 int ps_replay_json(const struct ps_replay_report *r, FILE *out)
 {
 	_cleanup_(ps_buf_free) struct ps_buf buf = PS_BUF_INIT;
@@ -113,7 +132,10 @@ int ps_replay_json(const struct ps_replay_report *r, FILE *out)
 	ps_buf_adds(&buf, ",\n\"filters\":");
 	if (error == 0)
 		error = add_filters(&buf, r);
-	ps_buf_adds(&buf, ",\n\"findings\":[]}\n");
+	ps_buf_adds(&buf, ",\n\"findings\":");
+	if (error == 0)
+		error = add_findings(&buf, r);
+	ps_buf_adds(&buf, "}\n");
 	if (error == 0)
 		error = pour(&buf, out);
 	if (error == 0 && fflush(out) != 0)

@@ -18,8 +18,8 @@ struct ps_replay_report {
 };
 
 /*
- * {"connections": […], "icmp": […], "stats": {…}, "filters": […], "findings": []}: records and rules as the REST
- * interface gives them, stats as GET /api/stats with "capture" beside it. -EIO: the output could not be written;
+ * {"connections": […], "icmp": […], "stats": {…}, "filters": […], "findings": […]}: records, rules and findings as the
+ * REST interface gives them, stats as GET /api/stats with "capture" beside it. -EIO: the output could not be written;
  * -ENOMEM.
  */
 int ps_replay_json(const struct ps_replay_report *r, FILE *out);

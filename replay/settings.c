@@ -17,6 +17,9 @@ const struct ps_option ps_replay_options[] = {
 		"size of the connection table"),
 #define PS_TIMEOUT(name, option, fallback, help) PS_OPT_SECONDS(option, 0, ST, timeouts.name, fallback, 1, 0, help),
 #include "aggregator/timeout.def"
+#define PS_THRESHOLD_NUMBER(...) PS_DETECT_OPTION_NUMBER(ST, detect, __VA_ARGS__)
+#define PS_THRESHOLD_SECONDS(...) PS_DETECT_OPTION_SECONDS(ST, detect, __VA_ARGS__)
+#include "common/detect/threshold.def"
 	PS_OPT_STR("config", 0, ST, config, NULL, "FILE", "configuration file"),
 	PS_OPT_STR("log-level", 0, ST, log_level, "warn", "error|warn|info|debug", "what to log"),
 	PS_OPT_BOOL("version", 0, ST, version, "print the version"),

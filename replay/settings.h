@@ -10,6 +10,7 @@
 #include "aggregator/expiry.h"
 #include "common/base/log.h"
 #include "common/base/options.h"
+#include "common/detect/detect.h"
 #include "replay/local.h"
 
 struct ps_replay_settings {
@@ -21,6 +22,7 @@ struct ps_replay_settings {
 	uint64_t max_connections;
 	uint64_t limit;
 	struct ps_timeouts timeouts;
+	struct ps_detect_config detect;
 	bool json;
 	bool version;
 	/* what it means */

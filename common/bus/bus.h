@@ -28,11 +28,12 @@ int ps_topic_parse(const char *name, size_t len, enum ps_topic *ret_topic);
 
 /* Where the sockets are. ipc:// under the run directory unless said otherwise. */
 struct ps_endpoints {
-	char events[128];  /* collector's PUB for taps */
-	char feed[128];    /* collector's PUB for the aggregator: reports what it refuses, so loss is known */
-	char state[128];   /* aggregator's PUB */
-	char control[128]; /* aggregator's ROUTER */
-	char ai[128];      /* AI worker's ROUTER */
+	char events[128];   /* collector's PUB for taps */
+	char feed[128];     /* collector's PUB for the aggregator: reports what it refuses, so loss is known */
+	char state[128];    /* aggregator's PUB */
+	char control[128];  /* aggregator's ROUTER */
+	char ai[128];       /* AI worker's ROUTER */
+	char findings[128]; /* AI worker's PUB */
 };
 
 /* run_dir "/run/packetscope" → ipc:///run/packetscope/events.sock and so on. -ENAMETOOLONG. */

@@ -21,6 +21,7 @@ int ps_endpoints_default(const char *run_dir, struct ps_endpoints *ret_ep)
 		{ep.state, "state"},
 		{ep.control, "control"},
 		{ep.ai, "ai"},
+		{ep.findings, "findings"},
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

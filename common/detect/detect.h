@@ -37,9 +37,9 @@ void ps_detect_config_defaults(struct ps_detect_config *ret_config);
  *	#include "common/detect/threshold.def"
  */
 #define PS_DETECT_OPTION_NUMBER(st, m, member, option, fallback, min, max, arg, help) \
-	PS_OPT_U64(option, 0, st, m.member, fallback, min, max, arg, help),
+	PS_OPT_U64(option, 0, st, m.member, #fallback, min, max, arg, help),
 #define PS_DETECT_OPTION_SECONDS(st, m, member, option, fallback, min, max, help) \
-	PS_OPT_SECONDS(option, 0, st, m.member, fallback, min, max, help),
+	PS_OPT_SECONDS(option, 0, st, m.member, #fallback, (min)*1000000000ull, (max)*1000000000ull, help),
 
 struct ps_detect;
 
