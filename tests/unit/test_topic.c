@@ -45,6 +45,7 @@ static void endpoints_stand_under_the_run_directory(void **state)
 	assert_string_equal(ep.state, "ipc:///run/packetscope/state.sock");
 	assert_string_equal(ep.control, "ipc:///run/packetscope/control.sock");
 	assert_string_equal(ep.ai, "ipc:///run/packetscope/ai.sock");
+	assert_string_equal(ep.findings, "ipc:///run/packetscope/findings.sock");
 }
 
 static void a_path_that_no_socket_can_have_is_refused(void **state)
@@ -52,11 +53,11 @@ static void a_path_that_no_socket_can_have_is_refused(void **state)
 	(void)state;
 	struct ps_endpoints ep = {.events = "untouched"};
 	char dir[200] = "/";
-	/* 107 bytes are the longest path: "/control.sock" leaves 94. */
-	memset(dir + 1, 'd', 93);
+	/* 107 bytes are the longest path: "/findings.sock" leaves 93. */
+	memset(dir + 1, 'd', 92);
 	assert_int_equal(ps_endpoints_default(dir, &ep), 0);
 	strcpy(ep.events, "untouched");
-	dir[94] = 'd';
+	dir[93] = 'd';
 	assert_int_equal(ps_endpoints_default(dir, &ep), -ENAMETOOLONG);
 	memset(dir + 1, 'd', sizeof(dir) - 2);
 	assert_int_equal(ps_endpoints_default(dir, &ep), -ENAMETOOLONG);
