@@ -34,7 +34,7 @@ static void tell_change(struct ps_call *c, const struct ps_rule_result *res)
 /* Answers with the rule as it is now, and with what it may hurt. */
 static int answer_rule(struct ps_call *c, const struct ps_rule *rule, int status_ok)
 {
-	_cleanup_(ps_value_free) struct ps_value *warnings = ps_rule_warnings(rule);
+	_cleanup_(ps_value_free) struct ps_value *warnings = ps_rule_warnings(rule, ps_agg_wall(c->now));
 
 	c->answer->status = status_ok;
 	c->answer->body = ps_rule_store_value(c->a->rules, rule, ps_agg_wall(c->now), c->now->wall_offset);

@@ -228,6 +228,16 @@ struct ps_rule_inner {
 	__u8 pad[2];
 };
 
+/*
+ * What was read of a packet, so that a rule can't match on a zero that means "unknown": fragments have no ports, and a
+ * header may be cut off.
+ */
+#define PS_KNOWN_PORTS 1u /* sport and dport: ports, or ICMP type and code */
+#define PS_KNOWN_TCP_FLAGS 2u
+#define PS_KNOWN_QUOTED 4u /* an ICMP error whose quoted IP header was readable */
+#define PS_KNOWN_QUOTED_PORTS 8u
+#define PS_KNOWN_ALL 15u
+
 #define PS_TUPLE_QUOTED 1u     /* tests the quoted packet: matches only ICMP errors */
 #define PS_TUPLE_TCP_FLAGS 2u  /* tests TCP flags: never cached in a connection */
 #define PS_TUPLE_NAMES_ICMP 4u /* tests the ICMP type: may match neighbour discovery */

@@ -21,12 +21,6 @@ enum ps_kind {
 	PS_KIND_FRAGMENT, /* not the first of its packet: no ports */
 };
 
-/* What was read, so that a rule can't match on a zero that means "unknown". */
-#define PS_KNOWN_PORTS 1u /* key.sport and key.dport: ports, or ICMP type and code */
-#define PS_KNOWN_TCP_FLAGS 2u
-#define PS_KNOWN_QUOTED 4u /* an ICMP error whose quoted IP header was readable: inner */
-#define PS_KNOWN_QUOTED_PORTS 8u
-
 /* The name of a connection, see key.h. */
 struct ps_name {
 	__u64 addr; /* IPv4: address of side 0, then of side 1, as two words in memory; IPv6: digest */

@@ -56,7 +56,7 @@ static void rule(const struct ps_value *body)
 	/* a rule matches the packet that is its own key, unless a wildcard leaves that packet incomplete */
 	if (n > 0 && r.direction != (PS_DIR_INGRESS | PS_DIR_EGRESS) && r.protocol == 6)
 		check(ps_rule_matches(&r, &entry[0].key, NULL));
-	warnings = ps_rule_warnings(&r);
+	warnings = ps_rule_warnings(&r, NOW);
 	check(warnings);
 }
 

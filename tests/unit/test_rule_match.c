@@ -1,0 +1,459 @@
+/* The reference matcher: what a rule stops and what not, and that what compiles to the kernel says the same. */
+#include "tests/unit/rule_text.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+
+#include "common/model/rule_compile.h"
+
+static struct ps_rule_key packet(uint8_t proto, const char *src, const char *dst, uint16_t sport, uint16_t dport)
+{
+	struct ps_rule_key k = {
+		.proto = proto, .sport = htons(sport), .dport = htons(dport), .direction = PS_DIR_INGRESS};
+	struct ps_addr a;
+
+	assert_int_equal(ps_addr_parse(src, strlen(src), &a), 0);
+	memcpy(k.saddr, a.word, sizeof(k.saddr));
+	assert_int_equal(ps_addr_parse(dst, strlen(dst), &a), 0);
+	memcpy(k.daddr, a.word, sizeof(k.daddr));
+	k.family = a.family;
+	return k;
+}
+
+static bool hits(const char *json, const struct ps_rule_key *k, const struct ps_rule_inner *inner)
+{
+	struct ps_rule r = rule_of(json);
+
+	return ps_rule_matches(&r, k, inner);
+}
+
+/* What the issue is about in words: each rule stops what it names and nothing else. */
+static void names_exactly(void **state)
+{
+	struct ps_rule_key telnet = packet(6, "10.0.0.1", "10.0.0.2", 4000, 23);
+	struct ps_rule_key dns = packet(17, "10.0.0.1", "10.0.0.2", 4000, 53);
+	struct ps_rule_key ping = packet(1, "10.0.0.1", "10.0.0.2", 8, 0);
+	struct ps_rule_key port_unreachable = packet(1, "10.0.0.1", "10.0.0.2", 3, 3);
+	struct ps_rule_key solicit = packet(58, "fe80::1", "ff02::1", 135, 0);
+	struct ps_rule_key ping6 = packet(58, "2001:db8::1", "2001:db8::2", 128, 0);
+	struct ps_rule_key icmp_in_v6 = packet(1, "2001:db8::1", "2001:db8::2", 8, 0);
+	struct ps_rule_inner quoted_dns = {.family = 4, .proto = 17, .sport = htons(4000), .dport = htons(53)};
+	struct ps_rule_inner quoted_ping = {.family = 4, .proto = 1};
+	struct ps_rule_inner nothing = {0};
+
+	(void)state;
+	assert_true(hits("{}", &telnet, NULL));
+	assert_true(hits("{\"rule_type\":\"tcp\",\"dst_port\":23}", &telnet, &nothing));
+	assert_false(hits("{\"rule_type\":\"tcp\",\"src_port\":23}", &telnet, &nothing));
+	assert_false(hits("{\"rule_type\":\"udp\",\"dst_port\":23}", &telnet, &nothing));
+	assert_true(hits("{\"dst_port\":23}", &telnet, &nothing));
+	assert_true(hits("{\"dst_port\":53}", &dns, &nothing));
+	/* type 8 is no port 8 and the other way round */
+	assert_false(hits("{\"src_port\":8}", &ping, &nothing));
+	assert_false(hits("{\"rule_type\":\"icmp\",\"icmp_type\":23}", &telnet, &nothing));
+	assert_true(hits("{\"rule_type\":\"icmp\",\"icmp_type\":8,\"icmp_code\":0}", &ping, &nothing));
+	assert_false(hits("{\"rule_type\":\"icmp\",\"icmp_type\":8,\"icmp_code\":1}", &ping, &nothing));
+	assert_true(hits("{\"rule_type\":\"icmp\",\"icmp_code\":0}", &ping, &nothing));
+	assert_false(hits("{\"rule_type\":\"icmp\"}", &ping6, &nothing));
+	assert_false(hits("{\"rule_type\":\"icmp\"}", &icmp_in_v6, &nothing));
+	assert_true(hits("{\"protocol\":\"icmpv6\"}", &ping6, &nothing));
+	/* neighbour discovery is only for who names it */
+	assert_false(hits("{}", &solicit, &nothing));
+	assert_false(hits("{\"protocol\":\"icmpv6\"}", &solicit, &nothing));
+	assert_false(hits("{\"protocol\":\"icmpv6\",\"icmp_code\":0}", &solicit, &nothing));
+	assert_false(hits("{\"src_ip\":\"fe80::1\"}", &solicit, &nothing));
+	assert_true(hits("{\"protocol\":\"icmpv6\",\"icmp_type\":135}", &solicit, &nothing));
+	/* the quoted packet */
+	assert_true(hits(
+		"{\"rule_type\":\"icmp\",\"icmp_type\":3,\"inner_protocol\":\"udp\"}", &port_unreachable, &quoted_dns));
+	assert_true(hits("{\"rule_type\":\"icmp\",\"inner_dst_port\":53}", &port_unreachable, &quoted_dns));
+	assert_false(hits("{\"rule_type\":\"icmp\",\"inner_src_port\":53}", &port_unreachable, &quoted_dns));
+	assert_false(hits("{\"rule_type\":\"icmp\",\"inner_protocol\":\"udp\"}", &port_unreachable, &quoted_ping));
+	assert_false(hits("{\"rule_type\":\"icmp\",\"inner_protocol\":\"udp\"}", &port_unreachable, &nothing));
+	assert_false(hits("{\"rule_type\":\"icmp\",\"inner_protocol\":\"udp\"}", &port_unreachable, NULL));
+	assert_true(hits("{\"rule_type\":\"icmp\",\"icmp_type\":3}", &port_unreachable, &nothing));
+	/* flags */
+	telnet.tcp_flags = 0x12;
+	assert_true(hits("{\"rule_type\":\"tcp\",\"tcp_flags\":\"SYN\"}", &telnet, NULL));
+	assert_false(hits("{\"rule_type\":\"tcp\",\"tcp_flags\":2,\"tcp_flags_mask\":18}", &telnet, NULL));
+	assert_true(hits("{\"rule_type\":\"tcp\",\"tcp_flags_mask\":\"FIN|RST\"}", &telnet, NULL));
+	/* direction */
+	assert_false(hits("{\"direction\":\"egress\"}", &telnet, NULL));
+	telnet.direction = PS_DIR_EGRESS;
+	assert_true(hits("{\"direction\":\"egress\"}", &telnet, NULL));
+	assert_true(hits("{\"direction\":\"both\"}", &telnet, NULL));
+	assert_false(hits("{}", &telnet, NULL));
+}
+
+static bool masked_equal(const void *packet_key, const void *mask, const void *key)
+{
+	const uint8_t *p = packet_key, *m = mask, *k = key;
+
+	for (size_t i = 0; i < sizeof(struct ps_rule_key); i++)
+		if ((p[i] & m[i]) != k[i])
+			return false;
+	return true;
+}
+
+static bool is_discovery(const struct ps_rule_key *k)
+{
+	return k->proto == 58 && k->family == 6 && ntohs(k->sport) >= 133 && ntohs(k->sport) <= 137;
+}
+
+/* The kernel's reading of compiled entries, as bpf/abi.h describes it. */
+static bool entry_hits(const struct ps_rule_entry *e, const struct ps_rule_key *k, const struct ps_rule_inner *inner)
+{
+	if (is_discovery(k) && !(e->tuple.flags & PS_TUPLE_NAMES_ICMP))
+		return false;
+	if (!masked_equal(k, &e->tuple.mask, &e->key))
+		return false;
+	if (!(e->tuple.flags & PS_TUPLE_QUOTED))
+		return true;
+	return inner->family && masked_equal(inner, &e->tuple.inner_mask, &e->inner);
+}
+
+/* Few values, so that rules and packets meet. */
+static void random_ip(uint8_t family, __u32 word[4])
+{
+	memset(word, 0, 16);
+	word[0] = htonl(family == 4 ? 0x0a000000u + (uint32_t)random() % 2 : 0x20010db8);
+	if (family == 6)
+		word[3] = htonl((uint32_t)random() % 2);
+}
+
+static uint16_t random_port(void)
+{
+	static const uint16_t ports[] = {0, 3, 8, 11, 53, 135, 0x0800};
+
+	return ports[(size_t)random() % PS_ARRAY_SIZE(ports)];
+}
+
+static void random_packet(struct ps_rule_key *k, struct ps_rule_inner *inner)
+{
+	static const uint8_t types[] = {0, 3, 4, 5, 8, 11, 12, 53}, types6[] = {1, 2, 3, 4, 128, 129, 133, 135, 137};
+	static const uint8_t protos[] = {1, 6, 17, 47, 58};
+	bool error = false;
+
+	memset(k, 0, sizeof(*k));
+	memset(inner, 0, sizeof(*inner));
+	k->family = random() % 2 ? 4 : 6;
+	k->proto = random() % 3 ? protos[random() % 5] : k->family == 4 ? 1 : 58;
+	k->direction = random() % 2 ? PS_DIR_INGRESS : PS_DIR_EGRESS;
+	random_ip(k->family, k->saddr);
+	random_ip(k->family, k->daddr);
+	if (k->proto == 6 || k->proto == 17) {
+		k->sport = htons(random_port());
+		k->dport = htons(random_port());
+		if (k->proto == 6)
+			k->tcp_flags = (uint8_t)(random() % 32);
+	} else if (k->proto == 1 && k->family == 4) {
+		k->sport = htons(types[random() % 8]);
+		k->dport = htons((uint16_t)(random() % 4));
+		error = ntohs(k->sport) != 0 && ntohs(k->sport) != 8 && ntohs(k->sport) != 53;
+	} else if (k->proto == 58 && k->family == 6) {
+		k->sport = htons(types6[random() % 9]);
+		k->dport = htons((uint16_t)(random() % 4));
+		error = ntohs(k->sport) <= 4;
+	}
+	if (!error || random() % 4 == 0)
+		return;
+	inner->family = k->family;
+	inner->proto = protos[random() % 5];
+	random_ip(k->family, inner->saddr);
+	random_ip(k->family, inner->daddr);
+	if (inner->proto == 6 || inner->proto == 17) {
+		inner->sport = htons(random_port());
+		inner->dport = htons(random_port());
+	}
+}
+
+/* One field of a rule by chance, as JSON. */
+static void random_json_field(struct ps_buf *out, uint8_t family)
+{
+	static const char *const names[] = {"src_ip", "dst_ip", "inner_src_ip", "inner_dst_ip"};
+	static const char *const ports[] = {"src_port", "dst_port", "inner_src_port", "inner_dst_port"};
+	static const char *const port_values[] = {
+		"0", "3", "53", "\"3-11\"", "\"8,53\"", "\"1-65535\"", "\"3,8,11,135\""};
+	static const char *const types[] = {"basic", "tcp", "udp", "icmp"};
+	static const char *const protos[] = {"any", "tcp", "udp", "icmp", "icmpv6", "47"};
+	static const char *const directions[] = {"ingress", "egress", "both"};
+	static const char *const nets4[] = {
+		"10.0.0.0", "10.0.0.1", "10.0.0.0/31", "10.0.0.0/8", "0.0.0.0/0", "11.0.0.0/8"};
+	static const char *const nets6[] = {
+		"2001:db8::", "2001:db8::1", "2001:db8::/127", "2001:db8::/32", "::/0", "2002::/16"};
+	static const uint8_t icmp_types[] = {3, 8, 11, 128, 135, 255, 1, 2};
+	unsigned n = (unsigned)random() % 2;
+
+	switch (random() % 8) {
+	case 0:
+		ps_buf_addf(out, "\"%s\":\"%s\"", names[random() % 4], (family == 4 ? nets4 : nets6)[random() % 6]);
+		break;
+	case 1:
+		ps_buf_addf(out, "\"%s\":%s", ports[random() % 4], port_values[random() % 7]);
+		break;
+	case 2:
+		ps_buf_addf(out, "\"rule_type\":\"%s\"", types[random() % 4]);
+		break;
+	case 3:
+		ps_buf_addf(out, "\"protocol\":\"%s\"", protos[random() % 6]);
+		break;
+	case 4:
+		ps_buf_addf(out, "\"tcp_flags\":%u,\"tcp_flags_mask\":%u", n * 2, 2 + (unsigned)(random() % 2) * 16);
+		break;
+	case 5:
+		ps_buf_addf(out, "\"icmp_type\":%u", icmp_types[random() % 8]);
+		break;
+	case 6:
+		ps_buf_addf(out, "\"icmp_code\":%u", (unsigned)random() % 4);
+		break;
+	default:
+		ps_buf_addf(out, "\"inner_protocol\":\"%s\"", protos[random() % 6]);
+		break;
+	}
+	if (random() % 4 == 0)
+		ps_buf_addf(out, ",\"direction\":\"%s\"", directions[random() % 3]);
+}
+
+/* Fields merged one after another, as PATCH would; what is refused changes nothing. */
+static void random_fields(struct ps_rule *ret_rule, int n)
+{
+	static const char *const beginnings[] = {"{}", "{\"protocol\":\"icmp\"}", "{\"protocol\":\"icmpv6\"}"};
+	uint8_t family = random() % 2 ? 4 : 6;
+	struct ps_rule r = rule_of(random() % 2 ? beginnings[0] : beginnings[family == 4 ? 1 : 2]);
+
+	for (int i = 0; i < n; i++) {
+		_cleanup_(ps_buf_free) struct ps_buf json = PS_BUF_INIT;
+		_value_ body = NULL;
+		struct ps_rule next;
+
+		ps_buf_addc(&json, '{');
+		random_json_field(&json, family);
+		ps_buf_addc(&json, '}');
+		body = parse(ps_buf_str(&json));
+		if (!ps_rule_merge(&r, body, NOW, &next, NULL, NULL))
+			r = keep(next);
+	}
+	*ret_rule = r;
+}
+
+static void random_rule(struct ps_rule *ret_rule)
+{
+	random_fields(ret_rule, (int)(random() % 5));
+}
+
+static const char *text_of(const struct ps_rule *rule, struct ps_buf *out)
+{
+	_value_ v = ps_rule_to_stored(rule);
+
+	ps_json_write(out, v);
+	return ps_buf_str(out);
+}
+
+/* Random rules and packets: the reference and the compiled entries always agree, and both answers are common. */
+static void compiled_entries_match_what_the_rule_matches(void **state)
+{
+	size_t hit = 0, missed = 0, two = 0, quoted = 0;
+
+	(void)state;
+	srandom(42);
+	for (int i = 0; i < 20000; i++) {
+		struct ps_rule_entry entry[PS_RULE_ENTRIES_MAX];
+		struct ps_rule rule;
+		int n;
+
+		random_rule(&rule);
+		memset(entry, 0xee, sizeof(entry));
+		n = ps_rule_compile(&rule, entry, NULL);
+		if (n < 0)
+			continue; /* networks and ranges */
+		assert_in_range(n, 1, PS_RULE_ENTRIES_MAX);
+		two += n == 2;
+		for (int e = 0; e < n; e++) {
+			/* keys are masked, and the flags say what is tested */
+			assert_true(masked_equal(&entry[e].key, &entry[e].tuple.mask, &entry[e].key));
+			assert_true(masked_equal(&entry[e].inner, &entry[e].tuple.inner_mask, &entry[e].inner));
+			assert_int_equal(!!(entry[e].tuple.flags & PS_TUPLE_TCP_FLAGS), rule.tcp_flags_mask != 0);
+			assert_int_equal(!!(entry[e].tuple.flags & PS_TUPLE_NAMES_ICMP), rule.icmp_type != PS_RULE_ANY);
+			assert_int_equal(!!(entry[e].tuple.flags & PS_TUPLE_QUOTED), ps_rule_tests_quoted(&rule));
+			assert_int_equal(entry[e].tuple.best_rank, 0);
+		}
+		for (int p = 0; p < 60; p++) {
+			struct ps_rule_inner inner;
+			struct ps_rule_key key;
+			bool want, got = false;
+
+			random_packet(&key, &inner);
+			want = ps_rule_matches(&rule, &key, &inner);
+			for (int e = 0; e < n; e++)
+				got |= entry_hits(&entry[e], &key, &inner);
+			if (got != want) {
+				_cleanup_(ps_buf_free) struct ps_buf out = PS_BUF_INIT;
+
+				fail_msg("%s: proto %u family %u ports %u %u: %d instead of %d", text_of(&rule, &out),
+					key.proto, key.family, ntohs(key.sport), ntohs(key.dport), got, want);
+			}
+			want ? hit++ : missed++;
+			quoted += want && ps_rule_tests_quoted(&rule);
+		}
+	}
+	print_message("%zu matches (%zu by the quoted packet), %zu misses, %zu rules of two entries\n", hit, quoted,
+		missed, two);
+	assert_true(hit > 100000 && missed > 100000);
+	assert_true(two > 100 && quoted > 500);
+}
+
+/* What one rule is said to cover is matched by it, whatever the packet. */
+static void covering_means_matching(void **state)
+{
+	size_t covered = 0, packets = 0, wider = 0;
+
+	srandom(7);
+	for (int i = 0; i < 60000; i++) {
+		struct ps_rule wide, narrow;
+
+		random_fields(&wide, (int)(random() % 3));
+		random_fields(&narrow, 1 + (int)(random() % 4));
+		assert_true(ps_rule_covers(&wide, &wide));
+		if (!ps_rule_covers(&wide, &narrow)) {
+			(void)forget(state);
+			continue;
+		}
+		covered++;
+		wider += !ps_rule_same_match(&wide, &narrow);
+		for (int p = 0; p < 200; p++) {
+			struct ps_rule_inner inner;
+			struct ps_rule_key key;
+
+			random_packet(&key, &inner);
+			if (!ps_rule_matches(&narrow, &key, &inner))
+				continue;
+			packets++;
+			if (!ps_rule_matches(&wide, &key, &inner)) {
+				_cleanup_(ps_buf_free) struct ps_buf a = PS_BUF_INIT, b = PS_BUF_INIT;
+
+				fail_msg("%s does not cover %s", text_of(&wide, &a), text_of(&narrow, &b));
+			}
+		}
+		(void)forget(state);
+	}
+	print_message("%zu pairs of 60000 (%zu of them strict), %zu packets\n", covered, wider, packets);
+	assert_true(wider > 5000 && packets > 100000);
+}
+
+static void covers_what_one_would_say(void **state)
+{
+	static const struct {
+		const char *wide, *narrow;
+		bool covers;
+	} rows[] = {
+		{"{}", "{\"rule_type\":\"tcp\",\"dst_port\":23}", true},
+		{"{\"rule_type\":\"tcp\",\"dst_port\":23}", "{}", false},
+		{"{\"src_ip\":\"10.0.0.0/8\"}", "{\"src_ip\":\"10.1.0.0/16\",\"rule_type\":\"udp\"}", true},
+		{"{\"src_ip\":\"10.1.0.0/16\"}", "{\"src_ip\":\"10.0.0.0/8\"}", false},
+		{"{\"src_ip\":\"0.0.0.0/0\"}", "{\"dst_ip\":\"10.0.0.1\"}", true}, /* IPv4 either way */
+		{"{\"src_ip\":\"0.0.0.0/0\"}", "{\"rule_type\":\"icmp\"}", true},
+		{"{\"src_ip\":\"0.0.0.0/0\"}", "{\"rule_type\":\"tcp\"}", false},
+		{"{\"src_ip\":\"::/0\"}", "{\"dst_ip\":\"10.0.0.1\"}", false},
+		{"{\"dst_port\":\"1-1024\"}", "{\"rule_type\":\"tcp\",\"dst_port\":\"22,80\"}", true},
+		{"{\"dst_port\":\"22,80\"}", "{\"dst_port\":\"22-80\"}", false},
+		{"{\"dst_port\":\"1-65535\"}", "{\"rule_type\":\"tcp\"}", false}, /* port 0 */
+		{"{\"rule_type\":\"tcp\",\"dst_port\":22}", "{\"dst_port\":22}", false},
+		{"{\"rule_type\":\"tcp\",\"tcp_flags\":2}",
+			"{\"rule_type\":\"tcp\",\"tcp_flags\":2,\"tcp_flags_mask\":18}", true},
+		{"{\"rule_type\":\"tcp\",\"tcp_flags\":2,\"tcp_flags_mask\":18}",
+			"{\"rule_type\":\"tcp\",\"tcp_flags\":2}", false},
+		{"{\"direction\":\"both\"}", "{\"direction\":\"egress\"}", true},
+		{"{}", "{\"direction\":\"both\"}", false},
+		{"{\"protocol\":\"icmpv6\"}", "{\"protocol\":\"icmpv6\",\"icmp_type\":135}", false}, /* not named */
+		{"{\"protocol\":\"icmpv6\"}", "{\"protocol\":\"icmpv6\",\"icmp_type\":128}", true},
+		{"{}", "{\"protocol\":\"icmpv6\",\"icmp_type\":135}", false},
+		{"{\"rule_type\":\"icmp\",\"inner_protocol\":\"udp\"}", "{\"rule_type\":\"icmp\",\"icmp_type\":3}",
+			false},
+		{"{\"rule_type\":\"icmp\",\"icmp_type\":3}",
+			"{\"rule_type\":\"icmp\",\"icmp_type\":3,\"inner_protocol\":\"udp\",\"inner_dst_port\":53}",
+			true},
+		{"{\"rule_type\":\"icmp\",\"inner_dst_port\":\"50-60\"}",
+			"{\"rule_type\":\"icmp\",\"inner_dst_port\":53}", true},
+		{"{\"rule_type\":\"icmp\",\"inner_dst_port\":53}", "{\"rule_type\":\"icmp\",\"inner_src_port\":53}",
+			false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < PS_ARRAY_SIZE(rows); i++) {
+		struct ps_rule wide = rule_of(rows[i].wide), narrow = rule_of(rows[i].narrow);
+
+		if (ps_rule_covers(&wide, &narrow) != rows[i].covers)
+			fail_msg("%s, %s: not %d", rows[i].wide, rows[i].narrow, rows[i].covers);
+	}
+}
+
+/* A zero that was not read is no zero. */
+static void unknown_is_no_value(void **state)
+{
+	struct ps_rule_key fragment = packet(1, "10.0.0.1", "10.0.0.2", 0, 0),
+			   cut = packet(6, "10.0.0.1", "10.0.0.2", 0, 0);
+	struct ps_rule reply = rule_of("{\"rule_type\":\"icmp\",\"icmp_type\":0}"),
+		       code = rule_of("{\"rule_type\":\"icmp\",\"icmp_code\":0}");
+	struct ps_rule none = rule_of("{\"rule_type\":\"tcp\",\"tcp_flags\":0,\"tcp_flags_mask\":63}");
+	struct ps_rule icmp = rule_of("{\"rule_type\":\"icmp\"}");
+	struct ps_rule quoted = rule_of("{\"rule_type\":\"icmp\",\"inner_protocol\":\"udp\"}");
+	struct ps_rule_key error = packet(1, "10.0.0.1", "10.0.0.2", 3, 3);
+	struct ps_rule_inner inner = {.family = 4, .proto = 17};
+
+	(void)state;
+	assert_true(ps_rule_matches(&reply, &fragment, NULL));
+	assert_false(ps_rule_matches_known(&reply, &fragment, NULL, 0));
+	assert_false(ps_rule_matches_known(&code, &fragment, NULL, 0));
+	assert_true(ps_rule_matches_known(&icmp, &fragment, NULL, 0));
+	assert_true(ps_rule_matches_known(&none, &cut, NULL, PS_KNOWN_TCP_FLAGS));
+	assert_false(ps_rule_matches_known(&none, &cut, NULL, PS_KNOWN_PORTS));
+	assert_true(ps_rule_matches_known(&quoted, &error, &inner, PS_KNOWN_PORTS | PS_KNOWN_QUOTED));
+	assert_false(ps_rule_matches_known(&quoted, &error, &inner, PS_KNOWN_PORTS));
+}
+
+static void networks_and_ranges(void **state)
+{
+	struct ps_rule_key web = packet(6, "10.1.2.3", "192.0.2.9", 4000, 8050),
+			   v6 = packet(17, "2001:db8:1::5", "2001:db8::1", 53, 9);
+	struct ps_rule_key ping = packet(1, "10.0.0.1", "10.0.0.2", 8, 0),
+			   gre = packet(47, "10.0.0.1", "10.0.0.2", 0, 0);
+	struct ps_rule_key error = packet(1, "10.0.0.1", "10.0.0.2", 11, 0);
+	struct ps_rule_inner inner = {
+		.family = 4, .proto = 17, .saddr = {htonl(0xc0000201)}, .sport = htons(4000), .dport = htons(33434)};
+
+	(void)state;
+	assert_true(hits("{\"src_ip\":\"10.0.0.0/8\",\"dst_port\":\"8000-8100\"}", &web, NULL));
+	assert_false(hits("{\"src_ip\":\"10.0.0.0/8\",\"dst_port\":\"8000-8049\"}", &web, NULL));
+	assert_false(hits("{\"src_ip\":\"10.2.0.0/16\"}", &web, NULL));
+	assert_true(hits("{\"src_ip\":\"10.1.2.2/31\"}", &web, NULL));
+	assert_true(hits("{\"dst_port\":\"22,80,8050\"}", &web, NULL));
+	assert_true(hits("{\"dst_port\":\"8050-8050\",\"src_port\":\"1-65535\"}", &web, NULL));
+	assert_true(hits("{\"src_ip\":\"2001:db8::/32\",\"src_port\":\"50-60\"}", &v6, NULL));
+	assert_true(hits("{\"src_ip\":\"2001:db8:1::/48\"}", &v6, NULL));
+	assert_false(hits("{\"src_ip\":\"2001:db8:2::/48\"}", &v6, NULL));
+	assert_true(hits("{\"src_ip\":\"2000::/3\"}", &v6, NULL));
+	assert_true(hits("{\"src_ip\":\"::/0\"}", &v6, NULL));
+	assert_false(hits("{\"src_ip\":\"0.0.0.0/0\"}", &v6, NULL));
+	/* a test of ports says that there are some */
+	assert_false(hits("{\"dst_port\":\"1-65535\"}", &ping, NULL));
+	assert_false(hits("{\"dst_port\":\"1-65535\"}", &gre, NULL));
+	assert_true(
+		hits("{\"rule_type\":\"icmp\",\"icmp_type\":11,\"inner_dst_port\":\"33434-33523\"}", &error, &inner));
+	assert_true(hits("{\"rule_type\":\"icmp\",\"inner_src_ip\":\"192.0.2.0/24\",\"inner_src_port\":\"1024-65535\"}",
+		&error, &inner));
+	assert_false(hits("{\"rule_type\":\"icmp\",\"inner_src_ip\":\"192.0.3.0/24\"}", &error, &inner));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(names_exactly),
+		TEST(compiled_entries_match_what_the_rule_matches),
+		TEST(networks_and_ranges),
+		TEST(unknown_is_no_value),
+		TEST(covers_what_one_would_say),
+		TEST(covering_means_matching),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
