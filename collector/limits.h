@@ -15,6 +15,9 @@
 /* The collector's own tick: clock offset, losses, ledger, links. */
 #define PS_TICK_NS 1000000000ull
 
+/* Between the end of a janitor and its cleaning: a collector that is being restarted is back by then. */
+#define PS_JANITOR_WAIT_NS 3000000000ull
+
 /* A link that nobody reports about is looked at this often (in ticks): someone may have detached it by hand. */
 #define PS_VERIFY_TICKS 10
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "collector/collector.h"
+#include "collector/janitor.h"
 #include "common/base/buf.h"
 #include "common/base/cleanup.h"
 #include "common/base/program.h"
@@ -40,6 +41,8 @@ int main(int argc, char **argv)
 		return PS_EXIT_OK;
 	if (settings.version)
 		return printf("packetscope-collector %s\n", PS_VERSION) < 0 ? PS_EXIT_FAILED : PS_EXIT_OK;
+	if (settings.janitor)
+		return (int)ps_janitor_run(&settings);
 	if (settings.health)
 		return (int)ps_collector_health(&settings);
 	if (settings.probe)

@@ -28,6 +28,8 @@ const struct ps_option ps_settings_table[] = {
 	PS_OPT_DEED("probe", 0, ST, probe, "print what this host can do as JSON, attach nothing"),
 	PS_OPT_DEED("detach", 0, ST, detach, "remove the programs from all interfaces and end"),
 	PS_OPT_DEED("purge", 0, ST, purge, "with --detach: remove the maps too, with counters and rules in them"),
+	PS_OPT_DEED("janitor", 0, ST, janitor,
+		"wait for the end; then, unless a collector is back, remove the programs (not with --keep-on-exit)"),
 	PS_OPT_DEED("health", 0, ST, health, "ask whether the collector of this pin root is well"),
 	PS_OPT_STR("run-dir", 0, ST, run_dir, "/run/packetscope", "DIR", "sockets and lock"),
 	PS_OPT_STR("pin-root", 0, ST, pin_root, "/sys/fs/bpf/packetscope", "DIR", "pins, on a BPF file system"),

@@ -34,6 +34,7 @@ struct ps_settings {
 	bool detach;
 	bool purge;
 	bool health;
+	bool janitor;
 	bool check; /* --check-config */
 	bool version;
 	/* what it means */
