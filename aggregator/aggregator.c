@@ -158,7 +158,6 @@ static int attach(struct ps_aggregator *a, struct ps_error *err)
 	a->ifaces.kernel = k;
 	ps_iface_names_forget(&a->ifaces);
 	a->feed.ledger = a->view.ledger;
-	memset(a->feed.due, 0, sizeof(a->feed.due));
 	/* As many as there are slots can live; as many again may have ended without our knowing yet. */
 	ps_conn_table_set_limit(a->conns, 2 * (size_t)ps_kernel_slots(&a->view));
 	memset(&a->before, 0, sizeof(a->before));
@@ -398,8 +397,6 @@ void ps_aggregator_tick(struct ps_aggregator *a, const struct ps_agg_time *now)
 	if (a->attached) {
 		read_stats(a, now);
 		book_thrown(a);
-		if (ps_feed_reconcile(&a->feed))
-			a->feed.gap = true;
 		if (a->feed.gap)
 			a->resync = true;
 		a->feed.gap = false;

@@ -102,6 +102,21 @@ static int apply_all(struct ps_feed *f, const struct ps_message *m, uint64_t now
 	return r;
 }
 
+/* `before` says how many the feed took before this message: what of them is not known will not come any more. */
+static void count_missed(struct ps_feed *f, enum ps_event_type type, uint64_t before)
+{
+	uint64_t known;
+
+	if (!f->ledger)
+		return;
+	count_applied(f, type, 0);
+	known = f->ledger->applied[type] + f->ledger->missed[type];
+	if (before <= known)
+		return;
+	bump(&f->ledger->missed[type], before - known);
+	f->gap = true;
+}
+
 int ps_feed_message(struct ps_feed *f, const struct ps_message *m, uint64_t now)
 {
 	enum ps_event_type type = event_of(m->topic);
@@ -118,29 +133,10 @@ int ps_feed_message(struct ps_feed *f, const struct ps_message *m, uint64_t now)
 			f->seq[t] = 0;
 	}
 	f->seq[m->topic] = m->seq;
+	count_missed(f, type, m->before);
 	r = apply_all(f, m, now, &applied);
 	count_applied(f, type, applied);
 	if (r < 0)
 		f->gap = true;
 	return r;
-}
-
-bool ps_feed_reconcile(struct ps_feed *f)
-{
-	bool found = false;
-
-	if (!f->ledger)
-		return false;
-	for (int type = PS_EV_CONN_NEW; type < PS_EV_TYPES; type++) {
-		uint64_t known;
-
-		count_applied(f, (enum ps_event_type)type, 0);
-		known = f->ledger->applied[type] + f->ledger->missed[type];
-		if (f->due[type] > known) {
-			bump(&f->ledger->missed[type], f->due[type] - known);
-			found = true;
-		}
-		f->due[type] = __atomic_load_n(&f->ledger->published[type], __ATOMIC_RELAXED);
-	}
-	return found;
 }

@@ -24,17 +24,13 @@ struct ps_feed {
 	uint64_t epoch;                  /* of the collector; 0 = nothing heard yet */
 	uint64_t seq[PS_TOPICS];         /* last message applied, by topic */
 	bool gap; /* something is missing since the owner cleared this: read the kernel's tables again */
-	uint64_t due[PS_EV_TYPES]; /* published by the collector when ps_feed_reconcile last looked */
 };
 
-/* Applies one message. now: boot time, ns. -EBADMSG: its records break the format; those before the break are in. */
-int ps_feed_message(struct ps_feed *f, const struct ps_message *m, uint64_t now);
-
 /*
- * Counts as missed what the collector had published at the call before and what has not come since: call it once a
- * second, much longer than a message takes. A conservative count: while records flow, newer ones hide missing ones; it
- * is exact when they pause. True if something was found missing.
+ * Applies one message. Messages come in order, so the records that the publisher counted before this one and that have
+ * not come are missing for good: they are counted as missed, to the record, whichever process was killed between.
+ * now: boot time, ns. -EBADMSG: its records break the format; those before the break are in.
  */
-bool ps_feed_reconcile(struct ps_feed *f);
+int ps_feed_message(struct ps_feed *f, const struct ps_message *m, uint64_t now);
 
 #endif

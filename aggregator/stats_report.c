@@ -180,6 +180,7 @@ static struct ps_value *ledger(const struct ps_stats_input *in)
 		put_u64(&e, "produced", counter_at(in->stats, events[i].produced));
 		put_u64(&e, "ring_lost", counter_at(in->stats, events[i].lost));
 		put_u64(&e, "received", l->received[t]);
+		put_u64(&e, "abandoned", l->abandoned[t]);
 		put_u64(&e, "published", l->published[t]);
 		put_u64(&e, "refused", l->refused[t]);
 		put_u64(&e, "applied", l->applied[t]);

@@ -403,11 +403,11 @@ struct ps_meta {
 struct ps_ledger {
 	/* collector */
 	__u64 received[8];  /* taken from the rings */
-	__u64 published[8]; /* records handed to the bus */
-	__u64 refused[8];   /* records that the aggregator's feed would not take */
+	__u64 published[8]; /* records offered to the aggregator's feed; counted before they are sent */
+	__u64 refused[8];   /* of those, what it would not take */
 	/* aggregator */
 	__u64 applied[8]; /* records folded into its tables */
-	__u64 missed[8];  /* records known missing by sequence number */
+	__u64 missed[8];  /* records that the feed took and that never came, by the header's `before` */
 	__u64 resyncs;    /* times the tables were read again from the kernel */
 	__u64 expired;    /* connections ended by time */
 	/* collector */
@@ -417,7 +417,14 @@ struct ps_ledger {
 	__u64 broken_messages; /* of the feed */
 	__u64 broken_requests;
 	__u64 late_requests; /* past their deadline */
-	__u64 pad[17];
+	/* collector */
+	__u64 abandoned[8]; /* received, and gone with a collector that was killed before it published them */
+	/* the event that is being taken, so that it is counted once though the taker is killed: see publish.c */
+	__u64 taking_at; /* its position in its ring + 1; 0 = none */
+	__u64 taking_ring;
+	__u64 taking_type;
+	__u64 taking_count; /* received[taking_type] with it */
+	__u64 pad[5];
 };
 
 /* Map "ps_ifaces": hash, ifindex -> this. */

@@ -94,7 +94,7 @@ static int on_tick(void *arg)
 	if (ps_runtime_lost(c->maps, lost) == 0)
 		ps_publish_set_lost(c->publish, lost);
 	(void)ps_publish_flush(c->publish, ps_clock_boot(), false);
-	ps_publish_settle(c->publish);
+	ps_publish_mark(c->publish);
 	tell_malformed(c);
 	ps_watch_tick(c->watch);
 	return 0;

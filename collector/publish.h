@@ -17,11 +17,18 @@ struct ps_publish;
 
 /*
  * Binds both sockets. `ledger` is the mapped ps_ledger and outlives the object. Its collector's block goes on from what
- * it holds: received[0] counts what broke the ABI, published and refused speak of the feed.
+ * it holds: received[0] counts what broke the ABI, published and refused speak of the feed, abandoned is what a
+ * collector that was killed took along.
  */
 int ps_publish_new(struct ps_bus *bus, const struct ps_endpoints *where, struct ps_ledger *ledger,
 	struct ps_publish **ret_publish, struct ps_error *err);
-void ps_publish_free(struct ps_publish **publish); /* sends what waits and settles the ledger */
+void ps_publish_free(struct ps_publish **publish); /* sends what waits */
+
+/*
+ * Says which event ps_publish_event will get next: `position` is where it begins in the ring of that number. With it the
+ * event is counted once, though this process be killed before the ring has moved on.
+ */
+void ps_publish_at(struct ps_publish *publish, unsigned ring, uint64_t position);
 
 /* One event as it came out of a ring; now in boot time. */
 void ps_publish_event(
@@ -33,8 +40,8 @@ uint64_t ps_publish_flush(struct ps_publish *publish, uint64_t now, bool force);
 /* What the kernel lost, by event type, absolute: goes into the headers. */
 void ps_publish_set_lost(struct ps_publish *publish, const uint64_t lost[static PS_EV_TYPES]);
 
-/* Brings the ledger up to date. Call it after what may have sent. */
-void ps_publish_settle(struct ps_publish *publish);
+/* Tells both sockets how far each silent topic has come: once a second. */
+void ps_publish_mark(struct ps_publish *publish);
 
 /* Events that broke the ABI since the start of this process. */
 uint64_t ps_publish_malformed(const struct ps_publish *publish);

@@ -17,10 +17,11 @@ struct ps_pump {
 	int timer;
 };
 
-static void on_event(void *arg, const void *event, size_t size)
+static void on_event(void *arg, const struct ps_ring_place *place, const void *event, size_t size)
 {
 	struct ps_pump *p = arg;
 
+	ps_publish_at(p->publish, place->ring, place->position);
 	ps_publish_event(p->publish, event, size, p->env, p->now);
 }
 
@@ -40,8 +41,6 @@ static int on_pace(void *arg)
 	size_t taken = drain(p, &busy);
 	uint64_t due = ps_publish_flush(p->publish, ps_clock_boot(), false);
 
-	/* Often, so that after kill -9 the ledger misses only what was still waiting. */
-	ps_publish_settle(p->publish);
 	if (busy)
 		ps_loop_set_timer(p->loop, p->timer, 1);
 	else if (taken > 0 || due != UINT64_MAX)

@@ -8,13 +8,20 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "common/base/error.h"
 
 struct ps_rings;
 
+/* Where an event stands. The ring moves on behind it only when ps_rings_fn has returned. */
+struct ps_ring_place {
+	unsigned ring; /* index in the fds of ps_rings_new */
+	uint64_t position;
+};
+
 /* One event as it stands in the ring; valid during the call. */
-typedef void (*ps_rings_fn)(void *arg, const void *event, size_t size);
+typedef void (*ps_rings_fn)(void *arg, const struct ps_ring_place *place, const void *event, size_t size);
 
 /* fds: ring-buffer maps of `bytes` each; they must outlive the object. */
 int ps_rings_new(const int *fds, size_t n, size_t bytes, ps_rings_fn fn, void *arg, struct ps_rings **ret_rings,

@@ -113,13 +113,14 @@ static int take_icmp(struct ps_pipeline *p, const struct ps_icmp_key *key, const
 }
 
 /* As the collector reads it and the aggregator's feed applies it; the ledger says so for both. */
-static void on_event(void *arg, const void *data, size_t size)
+static void on_event(void *arg, const struct ps_ring_place *place, const void *data, size_t size)
 {
 	struct ps_pipeline *p = arg;
 	struct ps_ledger *ledger = ps_machine_view(p->machine)->ledger;
 	struct ps_event e;
 	int r = 0;
 
+	(void)place;
 	if (ps_event_read(data, size, &e) < 0) {
 		ledger->received[0]++;
 		return;

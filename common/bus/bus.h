@@ -79,9 +79,22 @@ uint64_t ps_publisher_flush(struct ps_publisher *pub, uint64_t now, bool force);
 /* Losses before the bus that the header's `lost` shall tell (ring buffer), per topic, absolute. */
 void ps_publisher_set_lost(struct ps_publisher *pub, enum ps_topic topic, uint64_t lost);
 
+/*
+ * Counts a topic's records in someone else's memory from now on, and goes on from what it holds: both are stored whole,
+ * `published` before a message is sent and `refused` after, so that the sums are right however the process ends. For a
+ * ledger that outlives it.
+ */
+void ps_publisher_count_in(struct ps_publisher *pub, enum ps_topic topic, unsigned long long *published,
+	unsigned long long *refused);
+/*
+ * For each of `topics` (bits; record topics) that has been silent since the last call: an empty message, n = 0, that
+ * tells how far the topic has come, so that whoever lost its last message learns of it. Call it once a second.
+ */
+void ps_publisher_mark(struct ps_publisher *pub, uint32_t topics);
+
 struct ps_publisher_totals {
-	uint64_t published[PS_TOPICS]; /* records sent */
-	uint64_t refused[PS_TOPICS];   /* records of messages that a reliable socket would not take */
+	uint64_t published[PS_TOPICS]; /* records offered to the socket */
+	uint64_t refused[PS_TOPICS];   /* of those, what a reliable socket would not take */
 	uint64_t seq[PS_TOPICS];       /* last sequence number given */
 	uint64_t epoch;
 };
@@ -94,7 +107,8 @@ struct ps_subscriber;
 struct ps_message {
 	enum ps_topic topic;
 	uint64_t epoch, seq, ts, lost;
-	uint32_t n;              /* records */
+	uint64_t before;         /* records of this topic that the socket took before this message; 0 if nobody says */
+	uint32_t n;              /* records; 0 = only to say how far the topic has come */
 	struct ps_value *header; /* as it came, `fields` among it; owned by the message */
 	const uint8_t *payload;  /* owned by the message */
 	size_t payload_len;

@@ -38,7 +38,7 @@ static void put_number(struct ps_buf *out, const char *key, uint64_t v)
 void ps_header_begin(struct ps_buf *out, enum ps_topic topic, const char *host, uint64_t epoch)
 {
 	bool records = ps_topic_record(topic) != PS_RECORD_TYPES;
-	ps_buf_addc(out, (char)(FIXMAP | (records ? 8 : 7)));
+	ps_buf_addc(out, (char)(FIXMAP | (records ? 9 : 8)));
 	put_number(out, "v", PS_BUS_SCHEMA_VERSION);
 	put_string(out, "host");
 	put_string(out, host);
@@ -49,12 +49,13 @@ void ps_header_begin(struct ps_buf *out, enum ps_topic topic, const char *host, 
 	}
 }
 
-void ps_header_end(struct ps_buf *out, uint64_t seq, uint64_t ts, uint32_t n, uint64_t lost)
+void ps_header_end(struct ps_buf *out, uint64_t seq, uint64_t ts, uint32_t n, uint64_t lost, uint64_t before)
 {
 	put_number(out, "seq", seq);
 	put_number(out, "ts", ts);
 	put_number(out, "n", n);
 	put_number(out, "lost", lost);
+	put_number(out, "before", before);
 }
 
 bool ps_header_number(const struct ps_value *map, const char *key, uint64_t max, uint64_t *ret_number)
@@ -100,7 +101,8 @@ int ps_header_read(enum ps_topic topic, const uint8_t *data, size_t len, struct 
 		    ps_header_number(map, "seq", UINT64_MAX, &m.seq) && m.seq > 0 &&
 		    ps_header_number(map, "ts", UINT64_MAX, &m.ts) &&
 		    ps_header_number(map, "n", PS_BUS_RECORDS_MAX, &n) &&
-		    ps_header_number(map, "lost", UINT64_MAX, &m.lost);
+		    ps_header_number(map, "lost", UINT64_MAX, &m.lost) &&
+		    (!ps_value_get(map, "before") || ps_header_number(map, "before", UINT64_MAX, &m.before));
 	if (good && ps_topic_record(topic) != PS_RECORD_TYPES)
 		good = fields_are_right(ps_value_get(map, "fields"));
 	if (!good) {

@@ -1,7 +1,7 @@
 /*
  * The header frame of a message: a msgpack map whose keys design and documentation name. Private to common/bus/.
  *
- *	v host epoch fields (the same in every message of a topic, encoded once) seq ts n lost
+ *	v host epoch fields (the same in every message of a topic, encoded once) seq ts n lost before
  *
  * `fields` is missing for topics whose payload is one map.
  */
@@ -16,10 +16,10 @@
 
 /* Writes the constant part, announcing the variable part that ps_header_end appends. */
 void ps_header_begin(struct ps_buf *out, enum ps_topic topic, const char *host, uint64_t epoch);
-void ps_header_end(struct ps_buf *out, uint64_t seq, uint64_t ts, uint32_t n, uint64_t lost);
+void ps_header_end(struct ps_buf *out, uint64_t seq, uint64_t ts, uint32_t n, uint64_t lost, uint64_t before);
 
 /*
- * Reads a header from outside into epoch, seq, ts, lost, n and header of *ret_msg. -EBADMSG: a key is missing, of the
+ * Reads a header from outside into epoch, seq, ts, lost, before, n and header of *ret_msg. -EBADMSG: a key is missing, of the
  * wrong kind or out of bounds, or the version is not ours. Keys that we do not know are left alone.
  */
 int ps_header_read(enum ps_topic topic, const uint8_t *data, size_t len, struct ps_message *ret_msg);

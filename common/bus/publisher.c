@@ -19,7 +19,9 @@ struct lane {
 	size_t header_constant; /* bytes */
 	uint64_t seq;           /* last one given */
 	uint64_t lost;
-	uint64_t published, refused; /* records */
+	unsigned long long own_published, own_refused; /* records */
+	unsigned long long *published, *refused;       /* these, or someone else's memory */
+	uint64_t marked;                               /* seq when ps_publisher_mark last looked */
 };
 
 struct ps_publisher {
@@ -79,6 +81,8 @@ int ps_publisher_new(
 		if (type != PS_RECORD_TYPES)
 			ps_batch_init(&pub->lanes[t].batch, type);
 		pub->lanes[t].header.limit = PS_BUS_HEADER_MAX;
+		pub->lanes[t].published = &pub->lanes[t].own_published;
+		pub->lanes[t].refused = &pub->lanes[t].own_refused;
 	}
 	int r = begin_headers(pub);
 	if (r < 0)
@@ -94,6 +98,19 @@ int ps_publisher_twin(struct ps_publisher *pub, const struct ps_publisher *other
 {
 	pub->epoch = other->epoch;
 	return begin_headers(pub);
+}
+
+void ps_publisher_count_in(
+	struct ps_publisher *pub, enum ps_topic topic, unsigned long long *published, unsigned long long *refused)
+{
+	pub->lanes[topic].published = published;
+	pub->lanes[topic].refused = refused;
+}
+
+/* Others map the same page: each counter is stored whole, and none before those of the line above. */
+static void count(unsigned long long *counter, uint64_t n)
+{
+	__atomic_store_n(counter, *counter + n, __ATOMIC_RELEASE);
 }
 
 void ps_publisher_free(struct ps_publisher **pub)
@@ -122,7 +139,7 @@ static int send_message(struct ps_publisher *pub, enum ps_topic topic, const uin
 {
 	struct lane *lane = &pub->lanes[topic];
 	lane->header.len = lane->header_constant;
-	ps_header_end(&lane->header, ++lane->seq, ps_clock_wall(), n, lane->lost);
+	ps_header_end(&lane->header, ++lane->seq, ps_clock_wall(), n, lane->lost, *lane->published - *lane->refused);
 
 	const char *name = ps_topic_name(topic);
 	const struct ps_frame frames[] = {
@@ -131,14 +148,13 @@ static int send_message(struct ps_publisher *pub, enum ps_topic topic, const uin
 		{payload, len},
 	};
 	int r = lane->header.error;
+	count(lane->published, n);
 	if (r == 0 && len > PS_BUS_MESSAGE_MAX)
 		r = -E2BIG;
 	if (r == 0)
 		r = ps_socket_send(&pub->socket, frames, PS_ARRAY_SIZE(frames));
-	if (r == 0)
-		lane->published += n;
-	else
-		lane->refused += n;
+	if (r < 0)
+		count(lane->refused, n);
 	if (lane->header.error)
 		ps_buf_reset(&lane->header); /* the constant part's bytes are still there */
 	return r == -EAGAIN ? 0 : r;
@@ -193,7 +209,8 @@ int ps_publisher_record(struct ps_publisher *pub, enum ps_topic topic, const voi
 
 	int r = ps_batch_add(&lane->batch, record);
 	if (r < 0) {
-		lane->refused++;
+		count(lane->published, 1);
+		count(lane->refused, 1);
 		return r;
 	}
 	if (lane->batch.n == 1)
@@ -209,7 +226,8 @@ int ps_publisher_map(struct ps_publisher *pub, enum ps_topic topic, const struct
 	ps_msgpack_write(&pub->map, map);
 	if (pub->map.error) {
 		pub->lanes[topic].seq++;
-		pub->lanes[topic].refused++;
+		count(pub->lanes[topic].published, 1);
+		count(pub->lanes[topic].refused, 1);
 		return pub->map.error;
 	}
 	return send_message(pub, topic, pub->map.data, pub->map.len, 1);
@@ -234,6 +252,21 @@ uint64_t ps_publisher_flush(struct ps_publisher *pub, uint64_t now, bool force)
 	return next;
 }
 
+void ps_publisher_mark(struct ps_publisher *pub, uint32_t topics)
+{
+	static const uint8_t nothing[] = {0x90}; /* an empty array */
+
+	for (int t = 0; t < PS_TOPICS; t++) {
+		struct lane *lane = &pub->lanes[t];
+
+		if (!(topics >> t & 1) || waits(pub, (enum ps_topic)t))
+			continue;
+		if (lane->seq == lane->marked)
+			(void)send_message(pub, (enum ps_topic)t, nothing, sizeof(nothing), 0);
+		lane->marked = lane->seq;
+	}
+}
+
 void ps_publisher_set_lost(struct ps_publisher *pub, enum ps_topic topic, uint64_t lost)
 {
 	pub->lanes[topic].lost = lost;
@@ -243,8 +276,8 @@ void ps_publisher_totals(const struct ps_publisher *pub, struct ps_publisher_tot
 {
 	struct ps_publisher_totals totals = {.epoch = pub->epoch};
 	for (int t = 0; t < PS_TOPICS; t++) {
-		totals.published[t] = pub->lanes[t].published;
-		totals.refused[t] = pub->lanes[t].refused;
+		totals.published[t] = *pub->lanes[t].published;
+		totals.refused[t] = *pub->lanes[t].refused;
 		totals.seq[t] = pub->lanes[t].seq;
 	}
 	*ret_totals = totals;

@@ -227,6 +227,7 @@ static void all_at_once(void **state)
 		expired = r.k.ledger.expired;
 		applied = r.k.ledger.applied[PS_EV_CONN_NEW];
 	}
+	r.deaf = false;
 	rig_pass(&r, 6);
 	rig_check_against_kernel(&r);
 	for (int type = PS_EV_CONN_NEW; type <= PS_EV_CONN_END; type++)

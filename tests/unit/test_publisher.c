@@ -251,7 +251,7 @@ static void a_map_that_is_too_large_leaves_a_gap(void **state)
 	ps_message_free(&msg);
 	struct ps_publisher_totals totals;
 	ps_publisher_totals(pub, &totals);
-	assert_int_equal(totals.published[PS_TOPIC_RULE], 2);
+	assert_int_equal(totals.published[PS_TOPIC_RULE], 3);
 	assert_int_equal(totals.refused[PS_TOPIC_RULE], 1);
 }
 
@@ -334,18 +334,19 @@ static void what_a_reliable_socket_refuses_is_counted_exactly(void **state)
 		ps_publisher_totals(pub, &after);
 		uint64_t refused = after.refused[PS_TOPIC_RULE] - before.refused[PS_TOPIC_RULE];
 		uint64_t published = after.published[PS_TOPIC_RULE] - before.published[PS_TOPIC_RULE];
+		uint64_t delivered = published - refused;
 		assert_true(refused > 0);
-		assert_int_equal(published + refused, FLOOD + 1);
+		assert_int_equal(published, FLOOD + 1);
 
-		/* Read to the end: what was published has all arrived. */
+		/* Read to the end: what was taken has all arrived. */
 		uint64_t missed = 0, got = 0;
 		struct ps_message msg = {0};
-		while (got < published && receive(sub, &msg)) {
+		while (got < delivered && receive(sub, &msg)) {
 			got++;
 			missed += msg.missed;
 			ps_message_free(&msg);
 		}
-		assert_int_equal(got, published);
+		assert_int_equal(got, delivered);
 		assert_int_equal(ps_subscriber_next(sub, &msg), 0);
 		/* One more shows the gap behind the last. */
 		publish_map(pub, PS_TOPIC_RULE, -1);
