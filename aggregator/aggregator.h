@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "aggregator/conn_table.h"
+#include "common/model/conn_table.h"
 #include "aggregator/feed.h"
 #include "aggregator/icmp_table.h"
 #include "aggregator/iface_names.h"

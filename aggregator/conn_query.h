@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "aggregator/conn_table.h"
+#include "common/model/conn_table.h"
 #include "aggregator/limits.h"
 #include "common/base/error.h"
 #include "common/limits.h"

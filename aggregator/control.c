@@ -175,29 +175,57 @@ static struct ps_value *sequences(struct ps_call *c)
 	return PS_TAKE(map);
 }
 
-/* The cursor is a position of the table: what lives all the while is met once, and later changes are on the bus. */
-static int snapshot(struct ps_call *c)
+/*
+ * The cursor is a position of the table, behind the epoch of `state`: what lives all the while is met once, and later
+ * changes are on the bus. It costs the time of one chunk: the tables are taken as they stand, and what the kernel has
+ * counted since follows on `state` within a second.
+ */
+static int read_cursor(struct ps_call *c, uint64_t epoch, size_t *ret_position)
 {
 	const char *cursor = ps_value_get_string(c->req->args, "cursor", "");
-	char next[24] = "", *end = NULL;
+	unsigned long long of, position;
+	int used = 0;
+
+	if (!*cursor) {
+		*ret_position = 0;
+		return 0;
+	}
+	if (strspn(cursor, "0123456789abcdef-") != strlen(cursor) ||
+		sscanf(cursor, "%16llx-%16llx%n", &of, &position, &used) != 2 || cursor[used])
+		return ps_error_set(&c->answer->error, -EINVAL, 400, "bad_value", "cursor",
+			"this is no cursor of a snapshot");
+	if (of != epoch)
+		return ps_error_set(&c->answer->error, -ESTALE, 409, "stale", "cursor",
+			"the aggregator was restarted since this snapshot began: begin again, without a cursor");
+	*ret_position = (size_t)position;
+	return 0;
+}
+
+static uint64_t state_epoch(const struct ps_call *c)
+{
+	struct ps_publisher_totals totals = {0};
+
+	if (c->state)
+		ps_publisher_totals(c->state, &totals);
+	return totals.epoch;
+}
+
+static int snapshot(struct ps_call *c)
+{
+	char next[40] = "";
 	const struct ps_conn *conn;
 	struct ps_conn_totals totals;
+	uint64_t epoch = state_epoch(c);
 	size_t position = 0;
-	bool ended;
-	int r;
+	bool ended, first;
+	int r = read_cursor(c, epoch, &position);
 
-	if (*cursor) {
-		errno = 0;
-		position = strtoull(cursor, &end, 10);
-		if (*end || errno || cursor[0] == '-')
-			return ps_error_set(&c->answer->error, -EINVAL, 400, "bad_value", "cursor",
-				"this is no cursor of a snapshot");
-	} else {
-		ps_aggregator_refresh(c->a, c->now);
-	}
+	if (r < 0)
+		return r;
+	first = position == 0;
 	ps_conn_table_totals(c->a->conns, &totals);
 	r = begin_page(c, PS_RECORD_CONN, totals.live, "");
-	if (r >= 0 && !*cursor && ps_value_set(c->answer->body, "seq", sequences(c)) < 0)
+	if (r >= 0 && first && ps_value_set(c->answer->body, "seq", sequences(c)) < 0)
 		return ps_call_no_memory(c);
 	while (r >= 0 && (conn = ps_conn_table_next(c->a->conns, &position, &ended))) {
 		if (ended)
@@ -205,7 +233,7 @@ static int snapshot(struct ps_call *c)
 		r = add_record(c, conn);
 		if (c->answer->records.n < PS_REQUEST_PAGE_MAX)
 			continue;
-		(void)snprintf(next, sizeof(next), "%zu", position);
+		(void)snprintf(next, sizeof(next), "%llx-%zx", (unsigned long long)epoch, position);
 		if (r >= 0 && ps_value_set(c->answer->body, "next", ps_value_string(next)) < 0)
 			r = ps_call_no_memory(c);
 		break;
@@ -283,6 +311,18 @@ static const struct {
 	{"rules.enable", ps_call_rules_enable},
 	{"rules.disable", ps_call_rules_disable},
 };
+
+bool ps_control_only_reads(const char *op)
+{
+	static const char *const ops_that_read[] = {
+		"status", "stats", "conns.list", "conns.get", "icmp.list", "snapshot", "rules.list", "rules.get"};
+
+	for (size_t i = 0; i < PS_ARRAY_SIZE(ops_that_read); i++) {
+		if (strcmp(ops_that_read[i], op) == 0)
+			return true;
+	}
+	return false;
+}
 
 static int dispatch(struct ps_call *c)
 {

@@ -4,6 +4,8 @@
 #ifndef PS_AGG_CONTROL_H
 #define PS_AGG_CONTROL_H
 
+#include <stdbool.h>
+
 #include "aggregator/aggregator.h"
 #include "common/codec/batch.h"
 
@@ -23,5 +25,8 @@ struct ps_answer {
 void ps_control_answer(struct ps_aggregator *a, struct ps_publisher *state, const struct ps_request *req,
 	const struct ps_agg_time *now, struct ps_answer *ret_answer);
 void ps_answer_free(struct ps_answer *answer);
+
+/* Whether an operation changes nothing: those alone are answered to taps from elsewhere. */
+bool ps_control_only_reads(const char *op);
 
 #endif

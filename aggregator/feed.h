@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "aggregator/conn_table.h"
+#include "common/model/conn_table.h"
 #include "aggregator/icmp_table.h"
 #include "bpf/abi.h"
 #include "common/bus/bus.h"

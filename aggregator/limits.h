@@ -29,9 +29,6 @@
 /* Layouts tried for a rule set that does not fit its slots at first. */
 #define PS_RULE_LAYOUTS 16
 
-/* Records of the table are made in blocks of this many, so that an idle installation stays small. */
-#define PS_CONN_BLOCK 256u
-
 /* Records decoded before they are applied: enough to hide the memory's latency, small enough for the stack. */
 #define PS_FEED_BATCH 32u
 

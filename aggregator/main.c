@@ -28,6 +28,9 @@ struct settings {
 	const char *log_level;
 	const char *feed, *state, *control; /* endpoints; "" = under the run directory */
 	bool health;
+	const char *state_bind, *query_bind;
+	const char *curve_key, *curve_allow;
+	bool insecure;
 	bool version;
 	struct ps_timeouts timeouts;
 };
@@ -44,6 +47,13 @@ static const struct ps_option options[] = {
 	PS_OPT_STR("control", 0, struct settings, control, "", "ENDPOINT", "where to answer requests"),
 	PS_OPT_DEED("health", 0, struct settings, health, "ask the aggregator that runs whether it is well"),
 	PS_OPT_DEED("version", 0, struct settings, version, "print the version and exit"),
+	PS_OPT_STR("state-bind", 0, struct settings, state_bind, "", "tcp://ADDRESS:PORT[,…]", "where else to publish"),
+	PS_OPT_STR("query-bind", 0, struct settings, query_bind, "", "tcp://ADDRESS:PORT[,…]",
+		"where to answer requests that change nothing"),
+	PS_OPT_STR("curve-key", 0, struct settings, curve_key, "", "FILE", "our secret key for tcp (packetscope keygen)"),
+	PS_OPT_STR("curve-allow", 0, struct settings, curve_allow, "", "DIR|FILE",
+		"public keys of those who may come in over tcp"),
+	PS_OPT_BOOL("insecure", 0, struct settings, insecure, "bind tcp without keys, on any address"),
 #define PS_TIMEOUT(name, option, fallback, help) \
 	PS_OPT_SECONDS(option, 0, struct settings, timeouts.name, fallback, 1, 0, help),
 #include "aggregator/timeout.def"
@@ -54,7 +64,10 @@ struct program {
 	struct ps_aggregator *agg;
 	struct ps_publisher *state;
 	struct ps_subscriber *feed;
+	struct ps_bus *bus;
 	struct ps_responder *control;
+	struct ps_responder *query; /* the same for taps, and changes nothing; NULL = not asked for */
+	uint64_t strangers;         /* turned away, as last logged */
 	struct ps_loop *loop;
 	bool attached; /* as last logged */
 	struct ps_notice trouble;
@@ -105,6 +118,11 @@ static void log_changes(struct program *p, uint64_t now)
 	for (size_t i = PS_MIN(p->warnings, n); i < n; i++)
 		ps_log(PS_LOG_WARN, "rules", "reason=\"%s\"", ps_value_as_string(ps_value_at(warnings, i), ""));
 	p->warnings = n;
+	if (ps_bus_strangers(p->bus) > 2 * p->strangers) {
+		p->strangers = ps_bus_strangers(p->bus);
+		ps_log(PS_LOG_WARN, "clients whose key is not on the list were turned away", "count=%llu",
+			(unsigned long long)p->strangers);
+	}
 }
 
 static int on_tick(void *arg)
@@ -114,8 +132,9 @@ static int on_tick(void *arg)
 
 	p->agg->thrown = (struct ps_agg_thrown){
 		.broken_messages = ps_subscriber_malformed(p->feed),
-		.broken_requests = ps_responder_malformed(p->control),
-		.late_requests = ps_responder_late(p->control),
+		.broken_requests =
+			ps_responder_malformed(p->control) + (p->query ? ps_responder_malformed(p->query) : 0),
+		.late_requests = ps_responder_late(p->control) + (p->query ? ps_responder_late(p->query) : 0),
 	};
 	ps_aggregator_tick(p->agg, &now);
 	(void)ps_publisher_flush(p->state, now.boot, true);
@@ -140,27 +159,46 @@ static int on_feed(void *arg)
 	return 0;
 }
 
-static int on_request(void *arg)
+static int take_request(struct program *p, struct ps_responder *from)
 {
-	struct program *p = arg;
 	_cleanup_(ps_request_free) struct ps_request req = {0};
 	_cleanup_(ps_answer_free) struct ps_answer answer = {0};
 	const struct ps_agg_time now = time_now();
 	const uint8_t *payload = NULL;
 	size_t len = 0;
 
-	if (ps_responder_next(p->control, &req) <= 0)
+	if (ps_responder_next(from, &req) <= 0)
 		return 0;
-	ps_control_answer(p->agg, p->state, &req, &now, &answer);
+	if (from == p->query && !ps_control_only_reads(req.op)) {
+		answer.status = 403;
+		(void)ps_error_set(&answer.error, -EPERM, 403, "read_only", "op",
+			"\"%.40s\" is not answered here: this socket is for requests that change nothing", req.op);
+	} else {
+		ps_control_answer(p->agg, p->state, &req, &now, &answer);
+	}
 	if (answer.status < 400 && answer.has_records)
 		ps_batch_payload(&answer.records, &payload, &len);
-	(void)ps_responder_reply(p->control, &req, answer.status, answer.body, payload, len, &answer.error);
+	(void)ps_responder_reply(from, &req, answer.status, answer.body, payload, len, &answer.error);
 	(void)ps_publisher_flush(p->state, now.boot, true);
 	/* 503 is the operator's to see in `status`, and told once when it begins. */
 	if (answer.status >= 500 && answer.status != 503)
 		ps_log(PS_LOG_WARN, "request failed", "op=\"%s\" status=%d code=%s reason=\"%s\"", req.op,
 			answer.status, answer.error.code, answer.error.message);
 	return 0;
+}
+
+static int on_control(void *arg)
+{
+	struct program *p = arg;
+
+	return take_request(p, p->control);
+}
+
+static int on_query(void *arg)
+{
+	struct program *p = arg;
+
+	return take_request(p, p->query);
 }
 
 /* --- start ------------------------------------------------------------------------------------------ */
@@ -190,6 +228,12 @@ static int open_sockets(struct program *p, struct ps_bus *bus, const struct sett
 	if (r >= 0)
 		r = ps_responder_new(bus, ep.control, &p->control, err);
 	if (r >= 0)
+		r = ps_publisher_bind(p->state, s->state_bind, err);
+	if (r >= 0 && *s->query_bind)
+		r = ps_responder_new(bus, "", &p->query, err);
+	if (r >= 0 && p->query)
+		r = ps_responder_bind(p->query, s->query_bind, err);
+	if (r >= 0)
 		r = ps_subscriber_new(bus, ep.feed, PS_FEED_TOPICS, &p->feed, err);
 	return r;
 }
@@ -199,7 +243,9 @@ static int open_loop(struct program *p)
 	int r = ps_loop_add_subscriber(p->loop, p->feed, on_feed, p);
 
 	if (r >= 0)
-		r = ps_loop_add_responder(p->loop, p->control, on_request, p);
+		r = ps_loop_add_responder(p->loop, p->control, on_control, p);
+	if (r >= 0 && p->query)
+		r = ps_loop_add_responder(p->loop, p->query, on_query, p);
 	if (r >= 0)
 		r = ps_loop_add_timer(p->loop, PS_SWEEP_NS, on_tick, p, NULL);
 	return r;
@@ -210,6 +256,7 @@ static void program_free(struct program *p)
 	ps_loop_free(&p->loop);
 	ps_subscriber_free(&p->feed);
 	ps_responder_free(&p->control);
+	ps_responder_free(&p->query);
 	if (p->state)
 		(void)ps_publisher_flush(p->state, ps_clock_boot(), true);
 	ps_publisher_free(&p->state);
@@ -240,6 +287,9 @@ static int run(const struct settings *s, struct ps_error *err)
 		r = ps_loop_handle_signals(p.loop, NULL, NULL);
 	if (r >= 0)
 		r = ps_bus_new(&bus);
+	if (r >= 0)
+		r = ps_bus_secure(bus, s->curve_key, s->curve_allow, s->insecure, err);
+	p.bus = bus;
 	if (r >= 0)
 		r = open_sockets(&p, bus, s, err);
 	if (r >= 0)

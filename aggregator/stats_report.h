@@ -6,7 +6,7 @@
 
 #include <stdint.h>
 
-#include "aggregator/conn_table.h"
+#include "common/model/conn_table.h"
 #include "aggregator/kernel.h"
 #include "aggregator/sweep.h"
 #include "bpf/abi.h"

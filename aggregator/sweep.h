@@ -21,7 +21,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "aggregator/conn_table.h"
+#include "common/model/conn_table.h"
 #include "aggregator/expiry.h"
 #include "aggregator/kernel.h"
 #include "common/model/record.h"

@@ -27,6 +27,8 @@ struct ps_settings {
 	bool trace;
 	bool require_token, insecure;
 	const char *allow_host, *cors_origin;
+	const char *events_bind, *state_bind, *query_bind; /* tcp endpoints of the bus */
+	const char *curve_key, *curve_allow;
 	uint64_t max_connections; /* 0: the collector's default */
 
 	/* conns, icmp, filters, watch */

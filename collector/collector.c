@@ -40,6 +40,7 @@ struct collector {
 	struct ps_pump *pump;
 	struct ps_record_env env;
 	uint64_t told_malformed;
+	uint64_t told_strangers;
 };
 
 static void stop(struct collector *c)
@@ -71,6 +72,17 @@ static void tell_malformed(struct collector *c)
 		(unsigned long long)n);
 }
 
+static void tell_strangers(struct collector *c)
+{
+	uint64_t n = ps_bus_strangers(c->bus);
+
+	if (n == 0 || n < 2 * c->told_strangers)
+		return;
+	c->told_strangers = n;
+	ps_log(PS_LOG_WARN, "clients whose key is not on the list were turned away", "count=%llu allow=%s",
+		(unsigned long long)n, c->settings->curve_allow);
+}
+
 static void refresh_clocks(struct collector *c)
 {
 	ps_runtime_refresh(c->runtime);
@@ -96,6 +108,7 @@ static int on_tick(void *arg)
 	(void)ps_publish_flush(c->publish, ps_clock_boot(), false);
 	ps_publish_mark(c->publish);
 	tell_malformed(c);
+	tell_strangers(c);
 	ps_watch_tick(c->watch);
 	return 0;
 }
@@ -191,10 +204,14 @@ static int open_bus(struct collector *c, struct ps_error *err)
 		return ps_error_set(err, r, 400, "bad_option", "run-dir", "The run directory's name is too long.");
 	r = ps_bus_new(&c->bus);
 	if (r == 0)
+		r = ps_bus_secure(c->bus, c->settings->curve_key, c->settings->curve_allow, c->settings->insecure, err);
+	if (r == 0)
 		r = ps_maps_mmap(c->maps, "ps_ledger", sizeof(struct ps_ledger), &ledger, err);
 	c->ledger = ledger;
 	if (r == 0)
 		r = ps_publish_new(c->bus, &where, c->ledger, &c->publish, err);
+	if (r == 0)
+		r = ps_publish_bind(c->publish, c->settings->events_bind, err);
 	if (r == 0)
 		r = own_socket(c, where.events, err);
 	if (r == 0)

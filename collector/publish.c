@@ -70,6 +70,11 @@ int ps_publish_new(struct ps_bus *bus, const struct ps_endpoints *where, struct 
 	return 0;
 }
 
+int ps_publish_bind(struct ps_publish *publish, const char *endpoints, struct ps_error *err)
+{
+	return ps_publisher_bind(publish->events, endpoints, err);
+}
+
 void ps_publish_free(struct ps_publish **publish)
 {
 	struct ps_publish *p = *publish;

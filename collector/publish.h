@@ -22,6 +22,8 @@ struct ps_publish;
  */
 int ps_publish_new(struct ps_bus *bus, const struct ps_endpoints *where, struct ps_ledger *ledger,
 	struct ps_publish **ret_publish, struct ps_error *err);
+/* Further endpoints for `events`, as ps_publisher_bind. */
+int ps_publish_bind(struct ps_publish *publish, const char *endpoints, struct ps_error *err);
 void ps_publish_free(struct ps_publish **publish); /* sends what waits */
 
 /*

@@ -25,6 +25,9 @@ struct ps_settings {
 	const char *xdp_mode_name;
 	const char *tc_mode_name;
 	const char *group;
+	const char *events_bind;
+	const char *curve_key, *curve_allow;
+	bool insecure;
 	uint64_t max_connections;
 	uint64_t report_interval; /* ns */
 	bool ingress_only;

@@ -19,6 +19,7 @@
 #define PS_BUS_RECONNECT_MS \
 	20 /* between two tries to reach a publisher that went: what it says meanwhile is lost, and a try costs 20 us \
 	    */
+#define PS_CURVE_LINES_MAX 65536 /* lines of a key file, files of a directory: more taps than a socket can serve */
 #define PS_BUS_LINGER_MS 200 /* how long a closing program waits for what it has sent */
 
 /* Routing tables: /proc/net/ipv6_route of a router with a full table is larger, but its default route stands near the
@@ -72,7 +73,8 @@
 #define PS_RULE_LINT_MAX 2000        /* rules of a set that are compared with each other: 4 million pairs, 40 ms */
 #define PS_RULE_PRIORITY_MAX 1000000 /* room to put rules between others for a lifetime */
 
-/* Tables of the aggregator. */
+/* Tables of connections: the aggregator's, a tap's. */
+#define PS_CONN_BLOCK 256u                   /* records are made in blocks of this many: an idle installation stays small */
 #define PS_ENDED_MAX 16384                   /* ended connections that are remembered */
 #define PS_ENDED_NS (600ull * 1000000000ull) /* and for how long: the preview looks 10 minutes back */
 #define PS_EXPIRY_GRACE_NS 200000000ull /* between hiding a slot and reusing it: no packet is still counting in it */

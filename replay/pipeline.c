@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "aggregator/conn_table.h"
+#include "common/model/conn_table.h"
 #include "aggregator/iface_names.h"
 #include "aggregator/rule_install.h"
 #include "aggregator/rule_set.h"

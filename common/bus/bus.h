@@ -44,6 +44,30 @@ struct ps_bus;
 int ps_bus_new(struct ps_bus **ret_bus);
 void ps_bus_free(struct ps_bus **bus); /* after all sockets */
 
+/* --- tcp endpoints: CURVE (RFC 26) -------------------------------------------------------------- */
+
+/*
+ * Makes a pair of keys in two files: PATH.key (public) and PATH.key_secret (mode 0600), in the form of czmq and pyzmq.
+ * Never replaces a file.
+ */
+int ps_curve_keygen(const char *path, struct ps_error *err);
+
+/*
+ * From now on every tcp endpoint that is bound speaks CURVE with the secret key of that file, and lets in only the
+ * clients whose public keys are in `allow`: a directory of *.key files, or one file with such lines. It is read at each
+ * handshake. Without this a tcp bind that other hosts can reach is refused, unless ps_bus_allow_plain was called.
+ */
+int ps_bus_serve_curve(struct ps_bus *bus, const char *key_file, const char *allow, struct ps_error *err);
+void ps_bus_allow_plain(struct ps_bus *bus);
+/* Both, as a program's options say: insecure; key_file "" = no keys. */
+int ps_bus_secure(
+	struct ps_bus *bus, const char *key_file, const char *allow, bool insecure, struct ps_error *err);
+/* Clients that were not let in. */
+uint64_t ps_bus_strangers(const struct ps_bus *bus);
+
+/* From now on connects to tcp endpoints are made with these keys: our own secret file, the server's public one. */
+int ps_bus_join_curve(struct ps_bus *bus, const char *key_file, const char *server_key_file, struct ps_error *err);
+
 /* --- publishing --------------------------------------------------------------------------------- */
 
 struct ps_publisher;
@@ -56,6 +80,8 @@ struct ps_publisher;
  */
 int ps_publisher_new(
 	struct ps_bus *bus, const char *endpoint, bool reliable, struct ps_publisher **ret_pub, struct ps_error *err);
+/* Binds further endpoints, tcp://address:port, separated by commas. */
+int ps_publisher_bind(struct ps_publisher *pub, const char *endpoints, struct ps_error *err);
 void ps_publisher_free(struct ps_publisher **pub); /* flushes */
 
 /*
@@ -149,7 +175,10 @@ struct ps_request {
 	struct ps_value *args; /* a map; owned by the request */
 };
 
+/* endpoint "": none yet; ps_responder_bind names them. */
 int ps_responder_new(struct ps_bus *bus, const char *endpoint, struct ps_responder **ret_resp, struct ps_error *err);
+/* Binds further endpoints, as ps_publisher_bind. */
+int ps_responder_bind(struct ps_responder *resp, const char *endpoints, struct ps_error *err);
 void ps_responder_free(struct ps_responder **resp);
 /*
  * 1, 0 or -EBADMSG as ps_subscriber_next. -ETIMEDOUT = a request past its deadline (wall clock, ns since 1970; a header

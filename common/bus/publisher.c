@@ -94,6 +94,11 @@ int ps_publisher_new(
 	return 0;
 }
 
+int ps_publisher_bind(struct ps_publisher *pub, const char *endpoints, struct ps_error *err)
+{
+	return ps_socket_bind_more(&pub->socket, endpoints, err);
+}
+
 int ps_publisher_twin(struct ps_publisher *pub, const struct ps_publisher *other)
 {
 	pub->epoch = other->epoch;

@@ -23,12 +23,17 @@ int ps_responder_new(struct ps_bus *bus, const char *endpoint, struct ps_respond
 	if (!resp)
 		return ps_error_set(err, -ENOMEM, 500, "no_memory", "", "No memory for a responder");
 	int r = ps_request_socket(bus, ZMQ_ROUTER, PS_BUS_LINGER_MS, &resp->socket, err);
-	if (r == 0)
+	if (r == 0 && *endpoint)
 		r = ps_socket_bind(&resp->socket, endpoint, err);
 	if (r < 0)
 		return r;
 	*ret_resp = PS_TAKE(resp);
 	return 0;
+}
+
+int ps_responder_bind(struct ps_responder *resp, const char *endpoints, struct ps_error *err)
+{
+	return ps_socket_bind_more(&resp->socket, endpoints, err);
 }
 
 void ps_responder_free(struct ps_responder **resp)

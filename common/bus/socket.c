@@ -28,6 +28,9 @@ void ps_bus_free(struct ps_bus **bus)
 {
 	if (!*bus)
 		return;
+	if ((*bus)->curve.serves)
+		(void)zmq_ctx_shutdown((*bus)->context);
+	ps_curve_free(&(*bus)->curve);
 	while ((*bus)->context && zmq_ctx_term((*bus)->context) != 0 && errno == EINTR)
 		;
 	free(*bus);
@@ -67,7 +70,7 @@ static int fail(struct ps_error *err, int e, const char *what, const char *endpo
 int ps_socket_open(
 	struct ps_bus *bus, const struct ps_socket_options *o, struct ps_socket *ret_socket, struct ps_error *err)
 {
-	struct ps_socket s = {.handle = zmq_socket(bus->context, o->type)};
+	struct ps_socket s = {.bus = bus, .handle = zmq_socket(bus->context, o->type)};
 	if (!s.handle)
 		return fail(err, errno, "open", "a socket");
 
@@ -131,6 +134,9 @@ int ps_socket_bind(struct ps_socket *s, const char *endpoint, struct ps_error *e
 			return fail(err, -r, "bind", endpoint);
 	}
 
+	int secured = ps_curve_bind(s->bus, s->handle, endpoint, err);
+	if (secured < 0)
+		return secured;
 	mode_t before = umask(IPC_UMASK);
 	int rc = zmq_bind(s->handle, endpoint), e = errno;
 	(void)umask(before);
@@ -146,8 +152,34 @@ int ps_socket_bind(struct ps_socket *s, const char *endpoint, struct ps_error *e
 	return 0;
 }
 
+int ps_socket_bind_more(struct ps_socket *s, const char *endpoints, struct ps_error *err)
+{
+	while (*endpoints) {
+		size_t len = strcspn(endpoints, ",");
+		char endpoint[256];
+
+		if (len >= sizeof(endpoint))
+			return fail(err, EINVAL, "bind", endpoints);
+		memcpy(endpoint, endpoints, len);
+		endpoint[len] = '\0';
+		/* Socket files of the first bind alone go away with the socket: more of them would be left behind. */
+		if (len && ipc_path(endpoint))
+			return ps_error_set(err, -EINVAL, 400, "bad_option", "",
+				"%s: a further endpoint is tcp://ADDRESS:PORT; ipc is served under the run directory",
+				endpoint);
+		int r = len ? ps_socket_bind(s, endpoint, err) : 0;
+		if (r < 0)
+			return r;
+		endpoints += len + (endpoints[len] == ',');
+	}
+	return 0;
+}
+
 int ps_socket_connect(struct ps_socket *s, const char *endpoint, struct ps_error *err)
 {
+	int r = ps_curve_connect(s->bus, s->handle, endpoint, err);
+	if (r < 0)
+		return r;
 	if (zmq_connect(s->handle, endpoint) != 0)
 		return fail(err, errno, "connect to", endpoint);
 	return 0;

@@ -12,12 +12,15 @@
 
 #include "common/base/error.h"
 #include "common/bus/bus.h"
+#include "common/bus/curve.h"
 
 struct ps_bus {
 	void *context;
+	struct ps_curve curve;
 };
 
 struct ps_socket {
+	struct ps_bus *bus;
 	void *handle;                                           /* NULL = none */
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)]; /* socket file that a bind made; "" = none */
 	dev_t dev;                                              /* and which file that was */
@@ -39,6 +42,8 @@ int ps_socket_open(struct ps_bus *bus, const struct ps_socket_options *options, 
  * gets mode 0660 and goes away with the socket.
  */
 int ps_socket_bind(struct ps_socket *s, const char *endpoint, struct ps_error *err);
+/* Further endpoints, tcp://address:port, separated by commas; "" = none. */
+int ps_socket_bind_more(struct ps_socket *s, const char *endpoints, struct ps_error *err);
 int ps_socket_connect(struct ps_socket *s, const char *endpoint, struct ps_error *err);
 void ps_socket_close(struct ps_socket *s);
 

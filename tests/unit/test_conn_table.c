@@ -8,7 +8,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "aggregator/conn_table.h"
+#include "common/model/conn_table.h"
 #include "bpf/abi.h"
 #include "common/base/cleanup.h"
 #include "common/limits.h"

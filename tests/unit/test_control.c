@@ -261,6 +261,7 @@ static void snapshot_in_chunks(void **state)
 	feed_begin(&msg, PS_TOPIC_CONN_UPDATE, 77, 5);
 	assert_int_equal(ps_aggregator_message(f->a, feed_end(&msg), &f->now), 0);
 	f->now.boot += MK_SEC;
+	ps_aggregator_tick(f->a, &f->now);
 	for (;;) {
 		assert_int_equal(ask(f, "snapshot", args), 200);
 		n += records(f, PS_RECORD_CONN, got, sizeof(*got), PS_REQUEST_PAGE_MAX);
@@ -281,7 +282,11 @@ static void snapshot_in_chunks(void **state)
 	assert_int_equal(n, N);
 	assert_int_equal(chunks, 3);
 	assert_int_equal(ask(f, "snapshot", "{\"cursor\": \"-1\"}"), 400);
-	assert_int_equal(ask(f, "snapshot", "{\"cursor\": \"18446744073709551615\"}"), 200);
+	assert_int_equal(ask(f, "snapshot", "{\"cursor\": \"18446744073709551615\"}"), 400);
+	assert_int_equal(ask(f, "snapshot", "{\"cursor\": \"0-ffffffffffffffff\"}"), 200);
+	assert_int_equal(ask(f, "snapshot", "{\"cursor\": \"0-0-0\"}"), 400);
+	/* of the aggregator before this one */
+	assert_int_equal(ask(f, "snapshot", "{\"cursor\": \"17-3e8\"}"), 409);
 }
 
 static void rules(void **state)

@@ -1,10 +1,9 @@
-#include "aggregator/conn_table.h"
+#include "common/model/conn_table.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "aggregator/limits.h"
 #include "bpf/abi.h"
 #include "common/base/cleanup.h"
 #include "common/limits.h"
@@ -410,6 +409,27 @@ size_t ps_conn_table_end_unseen(struct ps_conn_table *t, uint8_t reason, uint64_
 			fn(arg, &e->conn);
 		t->totals.live--;
 		entry_end(t, e, now);
+		n++;
+	}
+	return n;
+}
+
+size_t ps_conn_table_forget_unseen(struct ps_conn_table *t, ps_conn_fn fn, void *arg)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < t->n_blocks * PS_CONN_BLOCK; i++) {
+		struct entry *e = entry_at(t, (uint32_t)i);
+
+		if (e->state != ENTRY_LIVE || e->pass == t->pass)
+			continue;
+		if (fn)
+			fn(arg, &e->conn);
+		cell_remove(t, cell_find(t, e->conn.id));
+		t->totals.live--;
+		e->state = ENTRY_FREE;
+		e->next = t->free;
+		t->free = (uint32_t)i;
 		n++;
 	}
 	return n;

@@ -8,8 +8,8 @@
  * Ended connections are remembered for PS_ENDED_NS, at most PS_ENDED_MAX of them (common/limits.h). Pure: no clock, no
  *log.
  */
-#ifndef PS_AGG_CONN_TABLE_H
-#define PS_AGG_CONN_TABLE_H
+#ifndef PS_CONN_TABLE_H
+#define PS_CONN_TABLE_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -63,6 +63,9 @@ typedef void (*ps_conn_fn)(void *arg, const struct ps_conn *c);
  */
 void ps_conn_table_mark(struct ps_conn_table *t);
 size_t ps_conn_table_end_unseen(struct ps_conn_table *t, uint8_t reason, uint64_t now, ps_conn_fn fn, void *arg);
+
+/* The same for a table that follows another one: what was not seen is forgotten, and may be heard of again. */
+size_t ps_conn_table_forget_unseen(struct ps_conn_table *t, ps_conn_fn fn, void *arg);
 
 struct ps_conn_totals {
 	size_t live, ended;
