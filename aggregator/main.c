@@ -50,7 +50,8 @@ static const struct ps_option options[] = {
 	PS_OPT_STR("state-bind", 0, struct settings, state_bind, "", "tcp://ADDRESS:PORT[,…]", "where else to publish"),
 	PS_OPT_STR("query-bind", 0, struct settings, query_bind, "", "tcp://ADDRESS:PORT[,…]",
 		"where to answer requests that change nothing"),
-	PS_OPT_STR("curve-key", 0, struct settings, curve_key, "", "FILE", "our secret key for tcp (packetscope keygen)"),
+	PS_OPT_STR(
+		"curve-key", 0, struct settings, curve_key, "", "FILE", "our secret key for tcp (packetscope keygen)"),
 	PS_OPT_STR("curve-allow", 0, struct settings, curve_allow, "", "DIR|FILE",
 		"public keys of those who may come in over tcp"),
 	PS_OPT_BOOL("insecure", 0, struct settings, insecure, "bind tcp without keys, on any address"),
@@ -138,6 +139,7 @@ static int on_tick(void *arg)
 	};
 	ps_aggregator_tick(p->agg, &now);
 	(void)ps_publisher_flush(p->state, now.boot, true);
+	ps_publisher_mark(p->state, 1u << PS_TOPIC_CONN_UPDATE | 1u << PS_TOPIC_CONN_END);
 	log_changes(p, now.boot);
 	return 0;
 }

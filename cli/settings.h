@@ -38,6 +38,10 @@ struct ps_settings {
 	const char *proto, *state, *ip, *port, *query;
 	const char *file;
 	const char *topics;
+	const char *where;
+	const char *events, *state_at, *control; /* endpoints of a tap */
+	const char *server_key;
+	bool table;
 	uint64_t count; /* 0 = no end */
 
 	/* replay */

@@ -95,8 +95,8 @@ void ps_publish_at(struct ps_publish *publish, unsigned ring, uint64_t position)
 }
 
 /*
- * The ring moves on only after the event was taken. If we are killed between the two, the next collector meets the event
- * again: from taking_* it knows. Whatever store is the last one, the sum is right after take_over.
+ * The ring moves on only after the event was taken. If we are killed between the two, the next collector meets the
+ * event again: from taking_* it knows. Whatever store is the last one, the sum is right after take_over.
  */
 static void count(struct ps_publish *p, unsigned type)
 {

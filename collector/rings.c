@@ -20,9 +20,9 @@ struct ring {
 struct ps_rings {
 	ps_rings_fn fn;
 	void *arg;
-	size_t left;  /* of the budget of the ring that is being read */
-	size_t bytes; /* taken from it */
-	size_t size;  /* of each ring */
+	size_t left;      /* of the budget of the ring that is being read */
+	size_t bytes;     /* taken from it */
+	size_t size;      /* of each ring */
 	unsigned current; /* ring that is being read */
 	int epoll;
 	size_t n;

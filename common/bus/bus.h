@@ -60,8 +60,7 @@ int ps_curve_keygen(const char *path, struct ps_error *err);
 int ps_bus_serve_curve(struct ps_bus *bus, const char *key_file, const char *allow, struct ps_error *err);
 void ps_bus_allow_plain(struct ps_bus *bus);
 /* Both, as a program's options say: insecure; key_file "" = no keys. */
-int ps_bus_secure(
-	struct ps_bus *bus, const char *key_file, const char *allow, bool insecure, struct ps_error *err);
+int ps_bus_secure(struct ps_bus *bus, const char *key_file, const char *allow, bool insecure, struct ps_error *err);
 /* Clients that were not let in. */
 uint64_t ps_bus_strangers(const struct ps_bus *bus);
 
@@ -110,8 +109,8 @@ void ps_publisher_set_lost(struct ps_publisher *pub, enum ps_topic topic, uint64
  * `published` before a message is sent and `refused` after, so that the sums are right however the process ends. For a
  * ledger that outlives it.
  */
-void ps_publisher_count_in(struct ps_publisher *pub, enum ps_topic topic, unsigned long long *published,
-	unsigned long long *refused);
+void ps_publisher_count_in(
+	struct ps_publisher *pub, enum ps_topic topic, unsigned long long *published, unsigned long long *refused);
 /*
  * For each of `topics` (bits; record topics) that has been silent since the last call: an empty message, n = 0, that
  * tells how far the topic has come, so that whoever lost its last message learns of it. Call it once a second.
@@ -222,5 +221,14 @@ void ps_reply_free(struct ps_reply *reply);
  */
 int ps_requester_call(struct ps_requester *rq, const char *op, const char *peer, const struct ps_value *args,
 	int timeout_ms, struct ps_reply *ret_reply, struct ps_error *err);
+
+/* --- waiting, for whoever has no loop.h --------------------------------------------------------------- */
+
+/* Until one of them has something to take: 1, 0 = time is over (-1: never), -EINTR, -errno. rq may be NULL. */
+int ps_bus_wait(struct ps_subscriber *const *subs, size_t n_subs, struct ps_requester *rq, long timeout_ms);
+
+/* For poll(2). Edge-triggered as libzmq's are: when it becomes readable, take all there is. */
+int ps_subscriber_fd(struct ps_subscriber *sub);
+int ps_requester_fd(struct ps_requester *rq);
 
 #endif

@@ -76,7 +76,8 @@ static int read_key(const char *path, const char *name, uint8_t ret_key[static P
 	if (r == 1)
 		return 0;
 	if (r < 0)
-		return ps_error_set(err, r, 400, "bad_key", "curve-key", "cannot read the key file %s: %s", path, strerror(-r));
+		return ps_error_set(
+			err, r, 400, "bad_key", "curve-key", "cannot read the key file %s: %s", path, strerror(-r));
 	return ps_error_set(err, -EINVAL, 400, "bad_key", "curve-key",
 		"%s has no %s; make a pair of files with: packetscope keygen NAME", path, name);
 }
@@ -89,7 +90,8 @@ static int read_secret(const char *path, uint8_t ret_key[static PS_CURVE_KEY], s
 
 	if (r == 0 && stat(path, &st) == 0 && (st.st_mode & 07))
 		return ps_error_set(err, -EPERM, 400, "bad_key", "curve-key",
-			"everyone on this host may read %s; chmod o-rwx it, and make new keys if others had access", path);
+			"everyone on this host may read %s; chmod o-rwx it, and make new keys if others had access",
+			path);
 	return r;
 }
 
@@ -112,11 +114,13 @@ int ps_curve_keygen(const char *path, struct ps_error *err)
 	int r;
 
 	if (zmq_curve_keypair(public_key, secret_key) != 0)
-		return ps_error_set(err, -ENOTSUP, 500, "no_curve", "", "this libzmq has no CURVE: %s", zmq_strerror(errno));
+		return ps_error_set(
+			err, -ENOTSUP, 500, "no_curve", "", "this libzmq has no CURVE: %s", zmq_strerror(errno));
 	if ((size_t)snprintf(name, sizeof(name), "%s.key_secret", path) >= sizeof(name))
 		return ps_error_set(err, -ENAMETOOLONG, 400, "bad_path", "", "the name is too long");
 	(void)snprintf(text, sizeof(text),
-		"# Packet Scope, CURVE: the secret key. Keep it to yourself.\nmetadata\ncurve\n    public-key = \"%s\"\n"
+		"# Packet Scope, CURVE: the secret key. Keep it to yourself.\nmetadata\ncurve\n    public-key = "
+		"\"%s\"\n"
 		"    secret-key = \"%s\"\n",
 		public_key, secret_key);
 	r = write_file(name, 0600, text, err);
@@ -167,12 +171,21 @@ static int listed(const char *allow, const uint8_t key[static PS_CURVE_KEY])
 }
 
 /*
- * One request of RFC 27: version, id, domain, address, identity, mechanism, credentials. The list is read anew each time, so
- * that a key can be given and taken without a restart.
+ * One request of RFC 27: version, id, domain, address, identity, mechanism, credentials. The list is read anew each
+ * time, so that a key can be given and taken without a restart.
  */
 static bool is_welcome(const struct ps_curve *c, struct ps_socket *zap, char ret_id[static 64], size_t *ret_id_len)
 {
-	enum { VERSION, ID, DOMAIN, ADDRESS, IDENTITY, MECHANISM, CREDENTIALS, FRAMES };
+	enum {
+		VERSION,
+		ID,
+		DOMAIN,
+		ADDRESS,
+		IDENTITY,
+		MECHANISM,
+		CREDENTIALS,
+		FRAMES
+	};
 	uint8_t frame[FRAMES][256];
 	int len[FRAMES] = {0}, n = 0, more = 1;
 	size_t size = sizeof(more);
@@ -251,13 +264,15 @@ int ps_bus_serve_curve(struct ps_bus *bus, const char *key_file, const char *all
 		return -EALREADY;
 	if (!*allow)
 		return ps_error_set(err, -EINVAL, 400, "bad_option", "curve-allow",
-			"--curve-key needs --curve-allow: the directory with the public keys (*.key) of those who may come in");
+			"--curve-key needs --curve-allow: the directory with the public keys (*.key) of those who may "
+			"come in");
 	if (strlen(allow) >= sizeof(c->allow))
 		return ps_error_set(err, -ENAMETOOLONG, 400, "bad_option", "curve-allow", "the name is too long");
 	memcpy(c->allow, allow, strlen(allow) + 1);
 	r = listed(allow, nobody);
 	if (r < 0)
-		return ps_error_set(err, r, 400, "bad_option", "curve-allow", "cannot read %s: %s", allow, strerror(-r));
+		return ps_error_set(
+			err, r, 400, "bad_option", "curve-allow", "cannot read %s: %s", allow, strerror(-r));
 	r = read_secret(key_file, c->server_secret, err);
 	if (r == 0)
 		r = open_zap(bus, err);

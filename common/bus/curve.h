@@ -1,6 +1,6 @@
 /*
- * CURVE (RFC 26) for tcp endpoints: keys in files, and who may come in (ZAP, RFC 27). Private to common/bus/ but for what
- * bus.h declares.
+ * CURVE (RFC 26) for tcp endpoints: keys in files, and who may come in (ZAP, RFC 27). Private to common/bus/ but for
+ * what bus.h declares.
  *
  * Key files are the ones that czmq and pyzmq write and read: lines `public-key = "Z85"` and, in the secret one,
  * `secret-key = "Z85"`; other lines are left alone.

@@ -19,8 +19,8 @@ void ps_header_begin(struct ps_buf *out, enum ps_topic topic, const char *host, 
 void ps_header_end(struct ps_buf *out, uint64_t seq, uint64_t ts, uint32_t n, uint64_t lost, uint64_t before);
 
 /*
- * Reads a header from outside into epoch, seq, ts, lost, before, n and header of *ret_msg. -EBADMSG: a key is missing, of the
- * wrong kind or out of bounds, or the version is not ours. Keys that we do not know are left alone.
+ * Reads a header from outside into epoch, seq, ts, lost, before, n and header of *ret_msg. -EBADMSG: a key is missing,
+ * of the wrong kind or out of bounds, or the version is not ours. Keys that we do not know are left alone.
  */
 int ps_header_read(enum ps_topic topic, const uint8_t *data, size_t len, struct ps_message *ret_msg);
 

@@ -454,7 +454,8 @@ static void failed_binds_say_what_to_do(void **state)
 		{"ipc:///nowhere/at/all.sock", -ENOENT, "--run-dir"},
 		{"nonsense", -EINVAL, "not of the form"},
 		{"gopher://x", -EPROTONOSUPPORT, "not supported"},
-		{"tcp://203.0.113.77:5", -EADDRNOTAVAIL, "no such address"},
+		{"tcp://203.0.113.77:5", -EPERM, "--curve-key"},
+		{"tcp://127.0.0.1:notaport", -EINVAL, "not of the form"},
 	};
 	for (size_t i = 0; i < PS_ARRAY_SIZE(rows); i++) {
 		struct ps_publisher *pub = NULL;
