@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "aggregator/conn_table.h"
+#include "common/model/conn_table.h"
 #include "common/base/error.h"
 #include "common/model/value.h"
 
