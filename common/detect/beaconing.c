@@ -18,6 +18,9 @@
 
 #define MS 1000000ull
 
+/* Intervals without a call after which it is over. */
+#define PATIENCE 3
+
 struct pair {
 	uint64_t began; /* the last call */
 	uint64_t bytes; /* of it so far */
@@ -138,7 +141,7 @@ static double deviation(const struct pair *p, uint32_t n, double *ret_mean)
 static void judge_pair(const struct beaconing *d, const struct ps_track_key *key, struct pair *p, uint64_t now,
 	struct ps_incidents *in)
 {
-	uint32_t n = (uint32_t)d->config->beacon_calls - 1;
+	uint32_t n = PS_MIN(p->n, PS_BEACON_INTERVALS);
 	bool within = ps_addr_is_private(&key->a) && ps_addr_is_private(&key->b);
 	struct ps_finding f = {
 		.kind = PS_FINDING_BEACONING,
@@ -158,10 +161,11 @@ static void judge_pair(const struct beaconing *d, const struct ps_track_key *key
 	char source[PS_ADDR_TEXT], target[PS_FINDING_TARGET_TEXT], proto[8];
 	double jitter, mean;
 
-	if (p->n < n || p->bytes > d->config->beacon_bytes)
+	if (n + 1 < d->config->beacon_calls || p->bytes > d->config->beacon_bytes)
 		return;
+	/* Few intervals are even by chance more easily than many. */
 	jitter = deviation(p, n, &mean);
-	if (jitter > (double)d->config->beacon_jitter)
+	if (jitter > (double)(d->config->beacon_jitter * n) / PS_BEACON_INTERVALS)
 		return;
 	/* The more even and the longer, the surer; within one's own networks it is more likely a check. */
 	f.confidence = ps_draft_confidence(p->calls, d->config->beacon_calls) * (within ? 0.5 : 1);
@@ -171,7 +175,7 @@ static void judge_pair(const struct beaconing *d, const struct ps_track_key *key
 	ps_draft_title(&f, "%s called %s (%s) %" PRIu64 " times, every %.1f s", ps_addr_format(&key->a, source),
 		ps_finding_target(&f.target, target), ps_proto_name(key->proto, proto), p->calls, mean / 1000);
 	ps_draft_cite_recent(&f, &p->recent);
-	ps_incidents_report(in, &f, PS_MIN(p->calls - p->told, p->calls), now);
+	ps_incidents_report_slow(in, &f, p->calls - p->told, (uint64_t)(PATIENCE * mean) * MS, now);
 	p->told = p->calls;
 }
 

@@ -14,6 +14,7 @@ struct incident {
 	uint64_t largest; /* count of the report whose texts f has */
 	uint64_t step;    /* it is told again when count reaches this */
 	uint64_t grew;    /* when it was last added to */
+	uint64_t patience;
 };
 
 struct ps_incidents {
@@ -105,7 +106,7 @@ static uint64_t step_after(uint64_t count)
 	return step;
 }
 
-static void open_incident(struct ps_incidents *in, const struct ps_finding *draft, uint64_t now)
+static struct incident *open_incident(struct ps_incidents *in, const struct ps_finding *draft, uint64_t now)
 {
 	struct ps_track_key key = key_of(draft);
 	struct incident *i, **at;
@@ -115,7 +116,7 @@ static void open_incident(struct ps_incidents *in, const struct ps_finding *draf
 	if (!at) {
 		free(i);
 		in->refused++;
-		return;
+		return NULL;
 	}
 	*at = i;
 	in->list[in->n++] = i;
@@ -127,6 +128,7 @@ static void open_incident(struct ps_incidents *in, const struct ps_finding *draf
 	i->step = step_after(draft->count);
 	i->grew = now;
 	tell(in, i);
+	return i;
 }
 
 static void cite_more(struct ps_finding *f, const struct ps_finding *draft)
@@ -151,16 +153,9 @@ static void take_texts(struct ps_finding *f, const struct ps_finding *draft)
 	f->rule = draft->rule;
 }
 
-void ps_incidents_report(struct ps_incidents *in, const struct ps_finding *draft, uint64_t added, uint64_t now)
+static void grow(
+	struct ps_incidents *in, struct incident *i, const struct ps_finding *draft, uint64_t added, uint64_t now)
 {
-	struct incident *i = find(in, draft);
-
-	if (!i) {
-		open_incident(in, draft, now);
-		return;
-	}
-	if (!added)
-		return;
 	i->grew = now;
 	i->f.count += added;
 	i->f.last = PS_MAX(i->f.last, draft->last);
@@ -178,6 +173,24 @@ void ps_incidents_report(struct ps_incidents *in, const struct ps_finding *draft
 	tell(in, i);
 }
 
+void ps_incidents_report_slow(
+	struct ps_incidents *in, const struct ps_finding *draft, uint64_t added, uint64_t patience, uint64_t now)
+{
+	struct incident *i = find(in, draft);
+
+	if (!i)
+		i = open_incident(in, draft, now);
+	else if (added)
+		grow(in, i, draft, added, now);
+	if (i)
+		i->patience = PS_MAX(i->patience, patience);
+}
+
+void ps_incidents_report(struct ps_incidents *in, const struct ps_finding *draft, uint64_t added, uint64_t now)
+{
+	ps_incidents_report_slow(in, draft, added, 0, now);
+}
+
 size_t ps_incidents_room(const struct ps_incidents *in, const struct ps_finding *draft)
 {
 	const struct incident *i = find(in, draft);
@@ -191,7 +204,7 @@ void ps_incidents_tick(struct ps_incidents *in, uint64_t now, uint64_t quiet)
 		struct incident *i = in->list[k];
 		struct ps_track_key key;
 
-		if (!i->f.open || now < i->grew + quiet)
+		if (!i->f.open || now < i->grew + PS_MAX(quiet, i->patience))
 			continue;
 		key = key_of(&i->f);
 		ps_tracks_remove(in->open, &key);

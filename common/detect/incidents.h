@@ -19,11 +19,14 @@ void ps_incidents_free(struct ps_incidents **incidents);
  * `added`. Texts, numbers and target are those of the largest report so far. now: when it was last added to.
  */
 void ps_incidents_report(struct ps_incidents *in, const struct ps_finding *draft, uint64_t added, uint64_t now);
+/* The same, of what comes so rarely that only `patience` without more of it means that it is over. */
+void ps_incidents_report_slow(
+	struct ps_incidents *in, const struct ps_finding *draft, uint64_t added, uint64_t patience, uint64_t now);
 
 /* How many connection ids a report of this kind, source and target could still add. */
 size_t ps_incidents_room(const struct ps_incidents *in, const struct ps_finding *draft);
 
-/* Closes what has not grown for `quiet`. */
+/* Closes what has not grown for `quiet`, or for its patience if that is longer. */
 void ps_incidents_tick(struct ps_incidents *in, uint64_t now, uint64_t quiet);
 
 /* All that are kept, the newest first. */
