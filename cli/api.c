@@ -26,6 +26,20 @@ static bool is_here(const char *base)
 	return false;
 }
 
+/* The first word of the first line that is no comment; what the token allows may stand behind it. */
+static const char *first_token(char *text)
+{
+	char *save = NULL;
+
+	for (char *line = text ? strtok_r(text, "\r\n", &save) : NULL; line; line = strtok_r(NULL, "\r\n", &save)) {
+		line += strspn(line, " \t");
+		line[strcspn(line, " \t")] = '\0';
+		if (*line && *line != '#')
+			return line;
+	}
+	return "";
+}
+
 static int use_token(struct ps_fetch *client, const char *path, struct ps_error *err)
 {
 	_cleanup_(ps_buf_free) struct ps_buf text = PS_BUF_INIT;
@@ -33,9 +47,7 @@ static int use_token(struct ps_fetch *client, const char *path, struct ps_error 
 
 	if (r < 0)
 		return ps_error_set(err, r, 400, "bad_value", "token-file", "cannot read %s: %s", path, strerror(-r));
-	while (text.len > 0 && isspace(text.data[text.len - 1]))
-		text.len--;
-	r = ps_fetch_token(client, ps_buf_str(&text) ? ps_buf_str(&text) : "");
+	r = ps_fetch_token(client, first_token(ps_buf_str(&text) ? (char *)text.data : NULL));
 	if (r < 0)
 		return ps_error_set(err, r, 400, "bad_value", "token-file", "%s holds no token", path);
 	return 0;

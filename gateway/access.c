@@ -133,40 +133,7 @@ static bool origin_ok(const struct ps_access *policy, const struct ps_http_reque
 	return host && req->headers.host && !strcasecmp(host, req->headers.host);
 }
 
-/* Takes as long for a wrong token as for the right one. The length is no secret. */
-static bool same_token(const char *a, const char *b)
-{
-	size_t len = strlen(a);
-	unsigned char diff = 0;
-
-	if (strlen(b) != len)
-		return false;
-	for (size_t i = 0; i < len; i++)
-		diff |= (unsigned char)(a[i] ^ b[i]);
-	__asm__ volatile("" : "+r"(diff)); /* the compiler must not find an early way out */
-	return diff == 0;
-}
-
-static int check_token(const struct ps_access *policy, const struct ps_http_request *req, struct ps_error *err)
-{
-	const char *given = req->headers.authorization;
-
-	if (!policy->token || (!policy->token_always && ps_access_is_local(req)))
-		return 0;
-	if (!given) {
-		return ps_error_set(err, -EACCES, 401, "token_needed", "",
-			"This request needs the API token: send \"Authorization: Bearer TOKEN\". "
-			"The token stands in the file api-token of the state directory on the host.");
-	}
-	if (strncasecmp(given, "Bearer ", 7) != 0 || !same_token(policy->token, given + 7 + strspn(given + 7, " "))) {
-		return ps_error_set(err, -EACCES, 401, "bad_token", "",
-			"The API token is wrong; the right one stands in the file api-token of the state directory on "
-			"the host.");
-	}
-	return 0;
-}
-
-int ps_access_check(const struct ps_access *policy, const struct ps_http_request *req, bool open, struct ps_error *err)
+int ps_access_check(const struct ps_access *policy, const struct ps_http_request *req, struct ps_error *err)
 {
 	if (req->headers.host && !ps_access_host_ok(policy, req->headers.host)) {
 		return ps_error_set(err, -EACCES, 403, "bad_host", "",
@@ -178,7 +145,39 @@ int ps_access_check(const struct ps_access *policy, const struct ps_http_request
 			"A page of another site must not change anything here; name its origin with --cors-origin to "
 			"allow it.");
 	}
-	if (open || req->method == PS_HTTP_OPTIONS)
-		return 0; /* a browser asks OPTIONS before it may send the token */
-	return check_token(policy, req, err);
+	return 0;
+}
+
+int ps_access_token(struct ps_access *policy, const struct ps_http_request *req, enum ps_scope scope, uint64_t now,
+	struct ps_error *err)
+{
+	const char *given = req->headers.authorization;
+	enum ps_scope allowed;
+
+	if (scope == PS_SCOPE_OPEN || req->method == PS_HTTP_OPTIONS)
+		return 0;
+	if (!policy->tokens || (!policy->token_always && ps_access_is_local(req)))
+		return 0;
+	if (!given) {
+		return ps_error_set(err, -EACCES, 401, "token_needed", "",
+			"This request needs the API token: send \"Authorization: Bearer TOKEN\". "
+			"The token stands in the file api-token of the state directory on the host.");
+	}
+	if (ps_failures_blocked(&policy->failures, &req->peer, now)) {
+		return ps_error_set(err, -EACCES, 429, "too_many_failures", "",
+			"Too many wrong API tokens came from this address; try again in a minute.");
+	}
+	allowed = strncasecmp(given, "Bearer ", 7) ? PS_SCOPE_OPEN
+						   : ps_token_scope(policy->tokens, given + 7 + strspn(given + 7, " "));
+	if (allowed == PS_SCOPE_OPEN) {
+		ps_failures_add(&policy->failures, &req->peer, now);
+		return ps_error_set(err, -EACCES, 401, "bad_token", "",
+			"The API token is wrong; the right one stands in the file api-token of the state directory on "
+			"the host.");
+	}
+	if (allowed < scope) {
+		return ps_error_set(err, -EACCES, 403, "scope", "",
+			"This API token may only read; changing anything needs one with the scope admin.");
+	}
+	return 0;
 }

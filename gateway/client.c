@@ -77,20 +77,17 @@ static size_t count(const struct ps_clients *clients, const struct ps_addr *addr
 	return n;
 }
 
-bool ps_clients_admit(struct ps_clients *clients, const struct ps_addr *addr, size_t max, size_t max_addr)
+bool ps_clients_admit(
+	struct ps_clients *clients, const struct ps_addr *addr, size_t max, size_t max_addr, uint64_t *evicted)
 {
 	struct ps_client *oldest;
 
-	if (count(clients, addr, &oldest) >= max_addr) {
-		if (!oldest)
-			return false;
+	if (count(clients, addr, &oldest) < max_addr && count(clients, NULL, &oldest) < max)
+		return true;
+	++*evicted;
+	if (oldest)
 		ps_client_shut(oldest, false);
-	} else if (count(clients, NULL, &oldest) >= max) {
-		if (!oldest)
-			return false;
-		ps_client_shut(oldest, false);
-	}
-	return true;
+	return oldest;
 }
 
 bool ps_client_gone(const struct ps_client *client)

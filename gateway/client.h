@@ -43,9 +43,10 @@ size_t ps_clients_expire(struct ps_clients *clients, uint64_t now);
 /*
  * Is there a place for one more from this address, when there are `max` in all and `max_addr` for each address? If all
  * are taken, the one that has been waiting for a request the longest gives way: whoever sends a byte now and then, or
- * nothing, cannot keep others out. False: all are being served.
+ * nothing, cannot keep others out. It is counted in *evicted. False: all are being served, and that is counted too.
  */
-bool ps_clients_admit(struct ps_clients *clients, const struct ps_addr *addr, size_t max, size_t max_addr);
+bool ps_clients_admit(
+	struct ps_clients *clients, const struct ps_addr *addr, size_t max, size_t max_addr, uint64_t *evicted);
 
 /* Has the other end closed? Nobody else would notice while a stream has nothing to say. */
 bool ps_client_gone(const struct ps_client *client);

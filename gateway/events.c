@@ -13,11 +13,11 @@
 #include "common/codec/json.h"
 #include "common/codec/msgpack.h"
 #include "common/codec/record_json.h"
+#include "common/detect/finding.h"
 #include "gateway/event_reader.h"
 #include "gateway/exchange.h"
 #include "gateway/handlers.h"
 #include "gateway/limits.h"
-#include "gateway/listing.h"
 
 #define BIT(t) (1u << PS_TOPIC_##t)
 #define CONNS (BIT(CONN_NEW) | BIT(CONN_UPDATE) | BIT(CONN_END))
@@ -157,18 +157,6 @@ static void add_records(struct ps_events *e, const struct ps_message *m)
 		leave_out(e, m->topic, left);
 }
 
-/* Times are nanoseconds on the bus and text in JSON. */
-static int time_as_text(struct ps_value *map, const char *key)
-{
-	uint64_t ns = ps_value_get_uint(map, key, 0);
-	char text[PS_RFC3339_SIZE];
-
-	if (ps_value_kind(ps_value_get(map, key)) != PS_VALUE_UINT &&
-		ps_value_kind(ps_value_get(map, key)) != PS_VALUE_INT)
-		return 0;
-	return ps_value_set(map, key, ns ? ps_value_string(ps_rfc3339(ns, text)) : ps_value_null());
-}
-
 static void add_map(struct ps_events *e, const struct ps_message *m)
 {
 	const struct ps_event_meta meta = {.topic = m->topic};
@@ -178,7 +166,7 @@ static void add_map(struct ps_events *e, const struct ps_message *m)
 		e->totals.malformed++;
 		return;
 	}
-	if (time_as_text(map, "first") < 0 || time_as_text(map, "last") < 0) {
+	if (m->topic == PS_TOPIC_FINDING && ps_finding_times_to_text(map) < 0) {
 		leave_out(e, m->topic, 1);
 		return;
 	}
@@ -374,14 +362,6 @@ static void link_stream(struct ps_events *e, struct stream *s)
 	e->totals.opened++;
 }
 
-static const struct ps_param params[] = {
-	{"topics", PS_PARAM_TEXT, 0, 256, "Topics, separated by commas"},
-	{"proto", PS_PARAM_TEXT, 0, 16, "Records of this protocol only"},
-	{"ip", PS_PARAM_TEXT, 0, 64, "Records with this address at either end only"},
-	{"port", PS_PARAM_NUMBER, 0, 65535, "Records with this port at either end only"},
-	{NULL, PS_PARAM_TEXT, 0, 0, NULL},
-};
-
 static size_t streams_of(const struct ps_events *e, const struct ps_addr *addr)
 {
 	size_t n = 0;
@@ -394,13 +374,10 @@ static size_t streams_of(const struct ps_events *e, const struct ps_addr *addr)
 static int begin(struct ps_exchange *x, struct ps_error *err)
 {
 	struct ps_events *e = x->gateway->events;
-	_cleanup_(ps_value_free) struct ps_value *args = NULL;
 	struct ps_event_filter filter;
 	struct stream *s;
-	int r = ps_params_read(params, &x->req.query, &args, err);
+	int r = ps_event_filter_read(x->args, &filter, err);
 
-	if (r == 0)
-		r = ps_event_filter_read(args, &filter, err);
 	if (r < 0)
 		return r;
 	if (e->totals.streams >= PS_STREAMS_MAX)

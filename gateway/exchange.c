@@ -15,6 +15,7 @@ void ps_exchange_free(struct ps_exchange *x)
 {
 	ps_http_request_free(&x->req);
 	ps_http_response_free(&x->resp);
+	ps_value_free(&x->args);
 }
 
 /* What every answer says about itself, the page's assets apart. */
@@ -31,9 +32,10 @@ static void common_headers(struct ps_exchange *x)
 	if (!cors)
 		return;
 	ps_http_response_header(&x->resp, "Access-Control-Allow-Origin", "%s", cors);
-	ps_http_response_header(&x->resp, "Access-Control-Expose-Headers", "Link, Location, X-Total-Count");
+	ps_http_response_header(&x->resp, "Access-Control-Expose-Headers", "ETag, Link, Location, X-Total-Count");
 	if (x->req.method == PS_HTTP_OPTIONS) {
-		ps_http_response_header(&x->resp, "Access-Control-Allow-Headers", "Authorization, Content-Type");
+		ps_http_response_header(&x->resp, "Access-Control-Allow-Headers",
+			"Authorization, Content-Type, If-Match, Last-Event-ID");
 		ps_http_response_header(&x->resp, "Access-Control-Max-Age", "600");
 	}
 }
@@ -45,29 +47,45 @@ static void finish(struct ps_exchange *x)
 	x->done(x);
 }
 
-void ps_refuse(struct ps_exchange *x, const struct ps_error *err)
+static void refuse(struct ps_exchange *x, const struct ps_error *err, const struct ps_value *more)
 {
 	if (err->status == 401)
 		ps_http_response_header(&x->resp, "WWW-Authenticate", "Bearer realm=\"packetscope\"");
 	if (err->status == 503 || err->status == 429)
 		ps_http_response_header(&x->resp, "Retry-After", "1");
-	ps_problem_respond(&x->resp, err);
+	ps_problem_respond(&x->resp, err, more);
 	common_headers(x);
 	x->answered = true;
 }
 
+void ps_refuse(struct ps_exchange *x, const struct ps_error *err)
+{
+	refuse(x, err, NULL);
+}
+
 void ps_answer_problem(struct ps_exchange *x, const struct ps_error *err)
 {
-	ps_refuse(x, err);
+	refuse(x, err, NULL);
 	x->done(x);
+}
+
+void ps_answer_refusal(struct ps_exchange *x, const struct ps_error *err, const struct ps_reply *reply)
+{
+	refuse(x, err, reply ? reply->body : NULL);
+	x->done(x);
+}
+
+void ps_answer_body(struct ps_exchange *x, int status, const char *content_type)
+{
+	x->resp.status = status;
+	ps_http_response_header(&x->resp, "Content-Type", "%s", content_type);
+	finish(x);
 }
 
 void ps_answer_json(struct ps_exchange *x, int status)
 {
-	x->resp.status = status;
 	ps_buf_addc(&x->resp.body, '\n');
-	ps_http_response_header(&x->resp, "Content-Type", JSON_TYPE);
-	finish(x);
+	ps_answer_body(x, status, JSON_TYPE);
 }
 
 void ps_answer_value(struct ps_exchange *x, int status, const struct ps_value *v)
@@ -110,15 +128,17 @@ void ps_exchange_forward(struct ps_exchange *x, enum ps_part part, const char *o
 		fn(arg, NULL, &err);
 }
 
-int ps_exchange_body(const struct ps_exchange *x, bool optional, struct ps_value **ret_map, struct ps_error *err)
+int ps_exchange_body(const struct ps_exchange *x, enum ps_value_kind kind, bool optional, struct ps_value **ret_body,
+	struct ps_error *err)
 {
+	const char *what = kind == PS_VALUE_MAP ? "object" : "array";
 	_cleanup_(ps_value_free) struct ps_value *v = NULL;
 	int r;
 
 	if (!x->req.body.len) {
 		if (!optional)
 			return ps_error_set(
-				err, -EINVAL, 400, "bad_json", "", "The body is empty; send a JSON object.");
+				err, -EINVAL, 400, "bad_json", "", "The body is empty; send a JSON %s.", what);
 		v = ps_value_map();
 		if (!v)
 			return ps_error_set(err, -ENOMEM, 503, "no_memory", "", "The gateway has no memory left.");
@@ -127,11 +147,23 @@ int ps_exchange_body(const struct ps_exchange *x, bool optional, struct ps_value
 		if (r < 0)
 			return r;
 	}
-	if (ps_value_kind(v) != PS_VALUE_MAP)
-		return ps_error_set(err, -EINVAL, 400, "bad_value", "", "The body is %s; send a JSON object.",
-			ps_value_kind_name(ps_value_kind(v)));
-	*ret_map = PS_TAKE(v);
+	if (ps_value_kind(v) != kind)
+		return ps_error_set(err, -EINVAL, 400, "bad_value", "", "The body is %s; send a JSON %s.",
+			ps_value_kind_name(ps_value_kind(v)), what);
+	*ret_body = PS_TAKE(v);
 	return 0;
+}
+
+int ps_exchange_body_args(struct ps_exchange *x, struct ps_error *err)
+{
+	_cleanup_(ps_value_free) struct ps_value *body = NULL;
+	int r = ps_exchange_body(x, PS_VALUE_MAP, true, &body, err);
+
+	for (size_t i = 0; r == 0 && i < ps_value_count(body); i++)
+		r = ps_value_set(x->args, ps_value_key_at(body, i), ps_value_copy(ps_value_at(body, i)));
+	if (r == -ENOMEM)
+		(void)ps_error_set(err, r, 503, "no_memory", "", "The gateway has no memory left.");
+	return r;
 }
 
 int ps_exchange_id(const struct ps_exchange *x, int64_t *ret_id, struct ps_error *err)

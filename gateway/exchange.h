@@ -20,6 +20,13 @@ struct ps_gateway {
 	struct ps_access access;
 	const char *collector; /* endpoint that the collector listens on: all that shows whether it is there */
 	struct ps_events *events;
+	uint64_t started; /* boot time, ns */
+	/* What /metrics tells of us. */
+	struct {
+		uint64_t responses[6]; /* by the first digit of the status */
+		uint64_t expired, evicted;
+		size_t connections; /* open, event streams among them */
+	} totals;
 	unsigned large_lists; /* lists of more than one page that are being put together */
 };
 
@@ -28,12 +35,14 @@ struct ps_exchange {
 	const struct ps_route *route; /* set by ps_gateway_open */
 	struct ps_http_request req;
 	struct ps_http_response resp;
+	struct ps_value *args;   /* the query, as the route's parameters say; for the handler to add to; owned */
 	char peer[PS_ADDR_TEXT]; /* req.peer as text: what the other parts are told */
 	/* Given by the transport: the response is complete. The exchange may be gone when it returns. */
 	void (*done)(struct ps_exchange *x);
 	/* Given by the transport, for an answer that is a stream: there is something to read; end it now. */
 	void (*wake)(struct ps_exchange *x);
 	void (*cut)(struct ps_exchange *x);
+	void (*extend)(struct ps_exchange *x); /* the answer's deadline begins anew */
 	bool answered;
 };
 
@@ -50,10 +59,14 @@ void ps_gateway_run(struct ps_exchange *x);
 /* --- answers ------------------------------------------------------------------------------------ */
 
 void ps_answer_problem(struct ps_exchange *x, const struct ps_error *err);
+/* A refusal of another part: what the body of its reply (may be NULL) has becomes members of the problem. */
+void ps_answer_refusal(struct ps_exchange *x, const struct ps_error *err, const struct ps_reply *reply);
 /* The tree as JSON and a newline; v NULL counts as no memory. */
 void ps_answer_value(struct ps_exchange *x, int status, const struct ps_value *v);
 /* What x->resp.body holds, as JSON; a newline is added. */
 void ps_answer_json(struct ps_exchange *x, int status);
+/* What x->resp.body holds, as it is. */
+void ps_answer_body(struct ps_exchange *x, int status, const char *content_type);
 /* No body. */
 void ps_answer_empty(struct ps_exchange *x, int status);
 /* Bytes that live as long as the program. */
@@ -71,11 +84,14 @@ void ps_exchange_forward(struct ps_exchange *x, enum ps_part part, const char *o
 	ps_forward_fn fn, void *arg);
 
 /*
- * The body as a JSON object. Content-Type is not asked: whatever parses is taken (curl -d sends a form's type); what
- * changes something is protected from foreign pages by Origin. `optional`: an empty body is an empty object. -EINVAL
- * fills err (400).
+ * The body as JSON of this kind (map or list). Content-Type is not asked: whatever parses is taken (curl -d sends a
+ * form's type); what changes something is protected from foreign pages by Origin. `optional`: an empty body is an empty
+ * object. -EINVAL fills err (400).
  */
-int ps_exchange_body(const struct ps_exchange *x, bool optional, struct ps_value **ret_map, struct ps_error *err);
+int ps_exchange_body(const struct ps_exchange *x, enum ps_value_kind kind, bool optional, struct ps_value **ret_body,
+	struct ps_error *err);
+/* Adds the members of the body, a JSON object or nothing, to x->args. */
+int ps_exchange_body_args(struct ps_exchange *x, struct ps_error *err);
 
 /* The number in the path ("/api/filters/7"), 0…INT32_MAX. -EINVAL fills err (400, field "id"). */
 int ps_exchange_id(const struct ps_exchange *x, int64_t *ret_id, struct ps_error *err);

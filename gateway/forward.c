@@ -119,7 +119,7 @@ static void deliver(struct ps_forward *fw, enum ps_part part, struct ps_reply *r
 		if (reply->status >= 400) {
 			if (!reply->error.status)
 				reply->error.status = reply->status;
-			c->fn(c->arg, NULL, &reply->error);
+			c->fn(c->arg, reply, &reply->error);
 		} else {
 			c->fn(c->arg, reply, NULL);
 		}

@@ -25,8 +25,9 @@ int ps_forward_new(struct ps_bus *bus, struct ps_loop *loop, const struct ps_end
 void ps_forward_free(struct ps_forward **forward);
 
 /*
- * Exactly one of the two is given: the reply (any status below 400; the callback may take body and payload out of it),
- * or the error (the part's own refusal, or 503 "part_down" naming the part and the remedy).
+ * err NULL: the reply (any status below 400; the callback may take body and payload out of it). Else the error: the
+ * part's own refusal, then with its reply, whose body may say more; or 503 "part_down" naming the part and the remedy,
+ * without a reply.
  */
 typedef void (*ps_forward_fn)(void *arg, struct ps_reply *reply, const struct ps_error *err);
 

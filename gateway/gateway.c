@@ -1,8 +1,9 @@
 /* The two steps that every request takes: who asks and what for; then the handler of its route. */
 #include <errno.h>
-#include <string.h>
 
+#include "common/base/clock.h"
 #include "gateway/exchange.h"
+#include "gateway/param.h"
 #include "gateway/route.h"
 
 static int refuse(struct ps_exchange *x, int r, const struct ps_error *err)
@@ -11,19 +12,18 @@ static int refuse(struct ps_exchange *x, int r, const struct ps_error *err)
 	return r;
 }
 
-/* The page and its assets are open to all who reach us: they hold no data, and they ask for the token. */
-static bool is_open(const struct ps_exchange *x)
-{
-	return strncmp(x->req.path, "/api/", 5) != 0;
-}
-
+/* What there is at which path is told only to those who may read. */
 static int find_route(struct ps_exchange *x)
 {
 	char text[PS_HTTP_METHODS_TEXT];
 	struct ps_error err = {0};
 	unsigned allow = 0;
 	int r = ps_route_find(x->req.method, x->req.path, &x->route, &x->req.param, &allow);
+	enum ps_scope scope = x->route ? x->route->scope : PS_SCOPE_READ;
+	int access = ps_access_token(&x->gateway->access, &x->req, scope, ps_clock_boot(), &err);
 
+	if (access < 0)
+		return refuse(x, access, &err);
 	switch (r) {
 	case 0:
 		return 0;
@@ -38,7 +38,7 @@ static int find_route(struct ps_exchange *x)
 		return refuse(x, r, &err);
 	case -ENOENT:
 		(void)ps_error_set(&err, 0, 404, "no_such_path", "",
-			"There is nothing at this path; the paths stand in docs/gateway.md.");
+			"There is nothing at this path; GET /openapi.json lists what there is.");
 		return refuse(x, r, &err);
 	default:
 		(void)ps_error_set(&err, 0, 503, "no_memory", "", "The gateway has no memory left.");
@@ -50,7 +50,7 @@ int ps_gateway_open(struct ps_exchange *x, uint64_t length)
 {
 	struct ps_error err = {0};
 	size_t max;
-	int r = ps_access_check(&x->gateway->access, &x->req, is_open(x), &err);
+	int r = ps_access_check(&x->gateway->access, &x->req, &err);
 
 	if (r < 0)
 		return refuse(x, r, &err);
@@ -66,6 +66,17 @@ int ps_gateway_open(struct ps_exchange *x, uint64_t length)
 	return 0;
 }
 
+static int read_query(struct ps_exchange *x, struct ps_error *err)
+{
+	int r = x->route->params ? ps_params_read(x->route->params, &x->req.query, &x->args, err) : 0;
+
+	if (r == 0 && !x->args)
+		x->args = ps_value_map();
+	if (r == -ENOMEM || (r == 0 && !x->args))
+		return ps_error_set(err, -ENOMEM, 503, "no_memory", "", "The gateway has no memory left.");
+	return r;
+}
+
 void ps_gateway_run(struct ps_exchange *x)
 {
 	struct ps_error err = {0};
@@ -79,6 +90,8 @@ void ps_gateway_run(struct ps_exchange *x)
 		ps_answer_problem(x, &err);
 	} else if (x->req.method == PS_HTTP_OPTIONS) {
 		ps_answer_empty(x, 204);
+	} else if (read_query(x, &err) < 0) {
+		ps_answer_problem(x, &err);
 	} else {
 		x->route->handler(x);
 	}

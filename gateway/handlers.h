@@ -7,18 +7,38 @@
 
 struct ps_exchange;
 
-void ps_handle_page(struct ps_exchange *x);        /* page.c */
-void ps_handle_connections(struct ps_exchange *x); /* listing.c */
+/* page.c */
+void ps_handle_page(struct ps_exchange *x);
+/* openapi.c */
+void ps_handle_openapi(struct ps_exchange *x);
+/* metrics.c */
+void ps_handle_metrics(struct ps_exchange *x);
+/* health.c */
+void ps_handle_health(struct ps_exchange *x);
+/* listing.c */
+void ps_handle_connections(struct ps_exchange *x);
 void ps_handle_icmp(struct ps_exchange *x);
 void ps_handle_connection(struct ps_exchange *x);
-void ps_handle_top(struct ps_exchange *x);          /* top.c */
-void ps_handle_filters_list(struct ps_exchange *x); /* filters.c */
+/* events.c */
+void ps_handle_events(struct ps_exchange *x);
+/* relay.c */
+void ps_handle_relay(struct ps_exchange *x);
+/* rule_list.c */
+void ps_handle_filters_list(struct ps_exchange *x);
+void ps_handle_filters_export(struct ps_exchange *x);
+/* filters.c */
 void ps_handle_filters_create(struct ps_exchange *x);
 void ps_handle_filters_update(struct ps_exchange *x);
-void ps_handle_filters_one(struct ps_exchange *x); /* get, delete, enable, disable */
-void ps_handle_events(struct ps_exchange *x);      /* events.c */
-void ps_handle_findings(struct ps_exchange *x);    /* findings.c */
-void ps_handle_health(struct ps_exchange *x);      /* health.c */
-void ps_handle_relay(struct ps_exchange *x);       /* relay.c */
+void ps_handle_filters_one(struct ps_exchange *x);
+void ps_handle_filters_change(struct ps_exchange *x); /* delete, enable, disable, promote, confirm */
+void ps_handle_filters_replace(struct ps_exchange *x);
+void ps_handle_filters_preview(struct ps_exchange *x);
+void ps_handle_filters_import(struct ps_exchange *x);
+void ps_handle_protected_get(struct ps_exchange *x);
+void ps_handle_protected_set(struct ps_exchange *x);
+/* ai.c */
+void ps_handle_ai_job(struct ps_exchange *x);
+void ps_handle_job(struct ps_exchange *x);
+void ps_handle_findings(struct ps_exchange *x);
 
 #endif

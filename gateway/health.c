@@ -7,10 +7,9 @@
 #include <unistd.h>
 
 #include "common/base/cleanup.h"
-#include "common/limits.h"
+#include "gateway/collector.h"
 #include "gateway/exchange.h"
 #include "gateway/handlers.h"
-#include "gateway/probe.h"
 #include "gateway/route.h"
 
 struct health;
@@ -69,34 +68,10 @@ static struct ps_value *gateway_part(void)
 	return v;
 }
 
-#define STUCK "Counting and enforcement in the kernel go on; end it with SIGKILL, and 'packetscope up' starts it anew."
-
-/* Its socket tells at once that it died; a process that is stopped or hangs still holds it, but falls silent. */
-static const char *collector_reason(int r, const struct ps_value *aggregator)
-{
-	const struct ps_value *age = ps_value_get(ps_value_get(aggregator, "collector"), "age");
-
-	if (ps_value_as_real(age, 0) > PS_COLLECTOR_SILENT_S)
-		r = r == 0 ? -ETIMEDOUT : r;
-	switch (r) {
-	case 0:
-		return NULL;
-	case -EAGAIN:
-		return "The collector is stuck: it takes no connections. " STUCK;
-	case -ETIMEDOUT:
-		return "The collector is stuck: it has given no sign of life for seconds. " STUCK;
-	default:
-		return "The collector is not running: nothing new is reported. Counting and enforcement in the kernel "
-		       "go on; "
-		       "start everything with: packetscope up";
-	}
-}
-
 static struct ps_value *collector_part(const struct ps_exchange *x, const struct ps_value *aggregator)
 {
 	int64_t pid = 0;
-	int r = ps_probe(x->gateway->collector, &pid);
-	struct ps_value *v = part_new(collector_reason(r, aggregator), NULL);
+	struct ps_value *v = part_new(ps_collector_reason(x->gateway->collector, aggregator, &pid), NULL);
 
 	if (v && pid && ps_value_set(v, "pid", ps_value_int(pid)) < 0)
 		ps_value_free(&v);

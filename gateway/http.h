@@ -72,6 +72,9 @@ struct ps_http_headers {
 	const char *if_none_match;
 	const char *sec_fetch_site;
 	const char *last_event_id;
+	const char *if_match;
+	const char *accept;
+	const char *accept_encoding;
 };
 
 struct ps_http_request {
@@ -83,6 +86,7 @@ struct ps_http_request {
 	struct ps_buf body;
 	struct ps_addr peer;  /* who asks; IPv4 also when it came over a dual-stack socket */
 	struct ps_addr local; /* the address of ours it was sent to */
+	uint16_t peer_port, local_port;
 };
 
 /* Splits a request target ("/api/connections?limit=5") into path and query. -EINVAL fills err (400); -ENOMEM. */

@@ -4,10 +4,16 @@
 #ifndef PS_GATEWAY_LIMITS_H
 #define PS_GATEWAY_LIMITS_H
 
+/* Wrong tokens. */
+#define PS_FAILURES_ALLOWED 10 /* of one address in a window: a person's slips; guessing 2^256 it does not help */
+#define PS_FAILURES_WINDOW_NS 60000000000ull
+#define PS_FAILURES_MAX 256 /* addresses that are remembered: 16 kB */
+
 /* Event streams. */
-#define PS_STREAMS_MAX 512    /* open at once: 500 pages on walls and desks, and some; they have places of their own */
-#define PS_STREAMS_PER_IP 128 /* of one foreign address: a whole office behind one; this host itself has all of them \
-			       */
+#define PS_STREAMS_MAX 512 /* open at once: 500 pages on walls and desks, and some; they have places of their own */
+#define PS_STREAMS_PER_IP \
+	128 /* of one foreign address: a whole office behind one; this host itself has all of them \
+	     */
 #define PS_STREAM_SNDBUF (64 << 10)    /* the kernel takes twice that: 64 MB for all of them in the worst case */
 #define PS_EVENTS_KEEP 8192            /* events that are remembered; as a list, 800 kB */
 #define PS_EVENTS_BYTES (8 << 20)      /* and the bytes of their text: 6,000 connections */

@@ -12,110 +12,6 @@
 #include "gateway/render.h"
 #include "gateway/route.h"
 
-#define TEXT_MAX 256 /* bytes of a search text or cursor */
-
-const struct ps_param ps_params_connections[] = {
-	{"limit", PS_PARAM_NUMBER, 1, PS_LIST_MAX, "Elements of the answer"},
-	{"cursor", PS_PARAM_TEXT, 0, TEXT_MAX, "Where to go on, from the Link header of the answer before"},
-	{"offset", PS_PARAM_NUMBER, 0, PS_LIST_OFFSET_MAX, "Elements to leave out before the first one"},
-	{"sort", PS_PARAM_TEXT, 0, TEXT_MAX, "Name of the field to sort by"},
-	{"order", PS_PARAM_TEXT, 0, TEXT_MAX, "asc or desc"},
-	{"proto", PS_PARAM_TEXT, 0, TEXT_MAX, "tcp, udp or a protocol number"},
-	{"state", PS_PARAM_TEXT, 0, TEXT_MAX, "State of the connection"},
-	{"ip", PS_PARAM_TEXT, 0, TEXT_MAX, "Address of either end"},
-	{"port", PS_PARAM_NUMBER, 0, 65535, "Port of either end"},
-	{"q", PS_PARAM_TEXT, 0, TEXT_MAX, "Text that the key contains"},
-	{"ended", PS_PARAM_BOOL, 0, 0, "Recently ended connections too"},
-	{NULL, PS_PARAM_TEXT, 0, 0, NULL},
-};
-
-const struct ps_param ps_params_icmp[] = {
-	{"limit", PS_PARAM_NUMBER, 1, PS_LIST_MAX, "Elements of the answer"},
-	{"cursor", PS_PARAM_TEXT, 0, TEXT_MAX, "Where to go on, from the Link header of the answer before"},
-	{NULL, PS_PARAM_TEXT, 0, 0, NULL},
-};
-
-static int read_number(const struct ps_param *p, const char *text, uint64_t *ret_n, struct ps_error *err)
-{
-	size_t len = strspn(text, "0123456789");
-	uint64_t n = 0;
-
-	for (size_t i = 0; i < len && len <= 18; i++)
-		n = n * 10 + (uint64_t)(text[i] - '0');
-	if (!len || text[len] || len > 18 || n < p->min || n > p->max) {
-		return ps_error_set(err, -EINVAL, 400, "bad_value", p->name,
-			"%s must be a number from %llu to %llu, not \"%.32s\".", p->name, (unsigned long long)p->min,
-			(unsigned long long)p->max, text);
-	}
-	*ret_n = n;
-	return 0;
-}
-
-static int read_param(const struct ps_param *p, const char *text, struct ps_value **ret_value, struct ps_error *err)
-{
-	uint64_t n = 0;
-	int r;
-
-	switch (p->kind) {
-	case PS_PARAM_NUMBER:
-		r = read_number(p, text, &n, err);
-		if (r < 0)
-			return r;
-		*ret_value = ps_value_uint(n);
-		break;
-	case PS_PARAM_BOOL:
-		if (strcmp(text, "true") != 0 && strcmp(text, "false") != 0 && strcmp(text, "1") != 0 &&
-			strcmp(text, "0") != 0)
-			return ps_error_set(err, -EINVAL, 400, "bad_value", p->name,
-				"%s must be true or false, not \"%.32s\".", p->name, text);
-		*ret_value = ps_value_bool(!strcmp(text, "true") || !strcmp(text, "1"));
-		break;
-	case PS_PARAM_TEXT:
-		if (strlen(text) > p->max)
-			return ps_error_set(err, -EINVAL, 400, "bad_value", p->name, "%s may have at most %llu bytes.",
-				p->name, (unsigned long long)p->max);
-		*ret_value = ps_value_string(text);
-		break;
-	}
-	return *ret_value ? 0 : -ENOMEM;
-}
-
-static const struct ps_param *find_param(const struct ps_param *table, const char *name)
-{
-	for (; table->name; table++) {
-		if (!strcmp(table->name, name))
-			return table;
-	}
-	return NULL;
-}
-
-int ps_params_read(
-	const struct ps_param *table, const struct ps_query *query, struct ps_value **ret_args, struct ps_error *err)
-{
-	_cleanup_(ps_value_free) struct ps_value *args = ps_value_map();
-
-	if (!args)
-		return -ENOMEM;
-	for (size_t i = 0; i < query->n; i++) {
-		const struct ps_param *p = find_param(table, query->item[i].name);
-		struct ps_value *value = NULL;
-		int r;
-
-		if (!p)
-			return ps_error_set(err, -EINVAL, 400, "unknown_parameter", query->item[i].name,
-				"There is no query parameter %.32s here.", query->item[i].name);
-		if (!query->item[i].value[0])
-			continue; /* "?q=" asks for nothing */
-		r = read_param(p, query->item[i].value, &value, err);
-		if (r == 0)
-			r = ps_value_set(args, p->name, value);
-		if (r < 0)
-			return r;
-	}
-	*ret_args = PS_TAKE(args);
-	return 0;
-}
-
 void ps_listing_link(struct ps_buf *out, const char *path, const struct ps_query *query, const char *cursor)
 {
 	ps_buf_addf(out, "<%s?", path);
@@ -237,11 +133,10 @@ static void on_page(void *arg, struct ps_reply *reply, const struct ps_error *er
 	ask(PS_TAKE(l));
 }
 
-static void list(struct ps_exchange *x, enum ps_record_type type, const struct ps_param *params)
+static void list(struct ps_exchange *x, enum ps_record_type type)
 {
 	_cleanup_(listing_free) struct listing *l = calloc(1, sizeof(*l));
 	struct ps_error err = {0};
-	int r;
 
 	if (!l) {
 		fail(x, -ENOMEM, &err);
@@ -249,11 +144,7 @@ static void list(struct ps_exchange *x, enum ps_record_type type, const struct p
 	}
 	l->x = x;
 	l->type = type;
-	r = ps_params_read(params, &x->req.query, &l->args, &err);
-	if (r < 0) {
-		fail(x, r, &err);
-		return;
-	}
+	l->args = PS_TAKE(x->args);
 	l->left = ps_value_get_uint(l->args, "limit", PS_LIST_DEFAULT);
 	if (l->left > PS_REQUEST_PAGE_MAX) {
 		if (x->gateway->large_lists >= PS_LIST_LARGE_MAX) {
@@ -273,12 +164,12 @@ static void list(struct ps_exchange *x, enum ps_record_type type, const struct p
 
 void ps_handle_connections(struct ps_exchange *x)
 {
-	list(x, PS_RECORD_CONN, ps_params_connections);
+	list(x, PS_RECORD_CONN);
 }
 
 void ps_handle_icmp(struct ps_exchange *x)
 {
-	list(x, PS_RECORD_ICMP, ps_params_icmp);
+	list(x, PS_RECORD_ICMP);
 }
 
 static void on_connection(void *arg, struct ps_reply *reply, const struct ps_error *err)

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "common/base/cleanup.h"
+#include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/program.h"
 #include "common/bus/bus.h"
@@ -51,8 +52,9 @@ static const struct ps_option options[] = {
 	PS_OPT_END,
 };
 
-/* The token, when anybody may need one. */
-static int load_token(const struct settings *s, const struct ps_listen *listen, char **ret_token, struct ps_error *err)
+/* The tokens, when anybody may need one. */
+static int load_tokens(
+	const struct settings *s, const struct ps_listen *listen, struct ps_tokens *ret_tokens, struct ps_error *err)
 {
 	_cleanup_free_ char *path = NULL;
 	int r;
@@ -71,10 +73,10 @@ static int load_token(const struct settings *s, const struct ps_listen *listen, 
 		path = NULL;
 		return -ENOMEM;
 	}
-	r = ps_token_load(path, ret_token, err);
+	r = ps_token_load(path, ret_tokens, err);
 	if (r < 0)
 		return r;
-	ps_log(PS_LOG_INFO, r ? "API token made" : "API token read", "path=\"%s\"", path);
+	ps_log(PS_LOG_INFO, r ? "API token made" : "API tokens read", "path=\"%s\" tokens=%zu", path, ret_tokens->n);
 	return 0;
 }
 
@@ -86,8 +88,8 @@ static int serve(const struct settings *s, struct ps_error *err)
 {
 	_cleanup_(ps_bus_free) struct ps_bus *bus = NULL;
 	_cleanup_(ps_loop_free) struct ps_loop *loop = NULL;
-	_cleanup_free_ char *token = NULL;
-	struct ps_gateway gateway = {0};
+	static struct ps_tokens tokens;
+	static struct ps_gateway gateway;
 	_cleanup_(ps_events_free) struct ps_events *events = NULL;
 	_cleanup_(ps_server_free) struct ps_server *server = NULL;
 	_cleanup_(ps_forward_free) struct ps_forward *forward = NULL; /* goes first: it answers what still waits */
@@ -106,7 +108,7 @@ static int serve(const struct settings *s, struct ps_error *err)
 	r = ps_endpoints_default(s->run_dir, &endpoints);
 	if (r < 0)
 		return ps_error_set(err, r, 400, "bad_value", "run-dir", "The name of the run directory is too long.");
-	r = load_token(s, &listen, &token, err);
+	r = load_tokens(s, &listen, &tokens, err);
 	if (r < 0)
 		return r;
 	(void)gethostname(hostname, sizeof(hostname) - 1);
@@ -120,6 +122,7 @@ static int serve(const struct settings *s, struct ps_error *err)
 	r = ps_events_new(bus, loop, &endpoints, &events);
 	if (r < 0)
 		return r;
+	gateway.started = ps_clock_boot();
 	gateway.forward = forward;
 	gateway.events = events;
 	gateway.collector = endpoints.events;
@@ -127,7 +130,7 @@ static int serve(const struct settings *s, struct ps_error *err)
 		.hostname = hostname,
 		.allow_host = s->allow_host,
 		.cors_origin = s->cors_origin,
-		.token = token,
+		.tokens = tokens.n ? &tokens : NULL,
 		.token_always = s->require_token,
 	};
 	r = ps_listen_open(&listen, &fd, &port, err);

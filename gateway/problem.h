@@ -11,14 +11,16 @@
 #define PS_PROBLEM_H
 
 #include "common/base/error.h"
+#include "common/model/value.h"
 #include "gateway/http.h"
 
 #define PS_PROBLEM_TYPE "application/problem+json"
 
-/* The object and a newline. A status that is not 400…599 is shown as 500. */
-void ps_problem_write(struct ps_buf *out, const struct ps_error *err);
+/* The object and a newline. A status that is not 400…599 is shown as 500. Members of the map `more` (may be NULL)
+ * follow (RFC 9457, 3.2), but for those that are there already. */
+void ps_problem_write(struct ps_buf *out, const struct ps_error *err, const struct ps_value *more);
 
 /* Replaces whatever the response holds, but for headers, which stay (Allow, CORS). */
-void ps_problem_respond(struct ps_http_response *resp, const struct ps_error *err);
+void ps_problem_respond(struct ps_http_response *resp, const struct ps_error *err, const struct ps_value *more);
 
 #endif

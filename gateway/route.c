@@ -9,12 +9,15 @@
 #include "common/limits.h"
 #include "gateway/handlers.h"
 #include "gateway/http.h"
+#include "gateway/param.h"
 
 #define PS_PART_NONE PS_PARTS
+#define ps_params_none NULL
 
 const struct ps_route ps_routes[] = {
-#define PS_ROUTE(method, pattern, name, part, op, body_max, timeout_ms, doc) \
-	{PS_HTTP_##method, pattern, ps_handle_##name, PS_PART_##part, op, body_max, timeout_ms, doc},
+#define PS_ROUTE(method, pattern, name, part, op, scope, body_max, timeout_ms, params, body, answers, doc) \
+	{PS_HTTP_##method, pattern, ps_handle_##name, PS_PART_##part, op, PS_SCOPE_##scope, body_max, timeout_ms, \
+		ps_params_##params, body, answers, doc},
 #include "gateway/route.def"
 };
 const size_t ps_n_routes = PS_ARRAY_SIZE(ps_routes);
@@ -53,6 +56,7 @@ int ps_route_find(
 	const char *at = NULL, *found_at = NULL;
 	size_t len = strlen(path), at_len = 0, found_len = 0;
 	unsigned allow = 0;
+	bool exact = false;
 
 	if (len > 1 && path[len - 1] == '/' && path[len - 2] != '/')
 		len--;
@@ -61,6 +65,14 @@ int ps_route_find(
 
 		if (!fits(r->pattern, path, len, &at, &at_len))
 			continue;
+		/* "/api/filters/export" is no number: a path of its own hides the row with braces, in every method. */
+		if (exact && at)
+			continue;
+		if (!at && !exact) {
+			exact = true;
+			found = NULL;
+			allow = 0;
+		}
 		allow |= r->method | PS_HTTP_OPTIONS;
 		if (r->method == PS_HTTP_GET)
 			allow |= PS_HTTP_HEAD;

@@ -6,9 +6,11 @@
 
 #include <stddef.h>
 
+#include "gateway/access.h"
 #include "gateway/forward.h"
 
 struct ps_exchange;
+struct ps_param;
 
 struct ps_route {
 	unsigned method; /* one of enum ps_http_method */
@@ -16,8 +18,11 @@ struct ps_route {
 	void (*handler)(struct ps_exchange *x);
 	enum ps_part part; /* PS_PARTS: none */
 	const char *op;
+	enum ps_scope scope; /* what the token of whoever asks must allow */
 	size_t body_max;
 	int timeout_ms;
+	const struct ps_param *params; /* NULL: the query is not looked at */
+	const char *body, *answers;    /* for the API document (openapi.h) */
 	const char *doc;
 };
 

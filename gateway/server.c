@@ -92,7 +92,10 @@ static enum MHD_Result on_accept(void *cls, const struct sockaddr *sa, socklen_t
 
 	(void)len;
 	address(sa, &addr);
-	return ps_clients_admit(&s->clients, &addr, PS_HTTP_CONNECTIONS_MAX, places_of(&addr)) ? MHD_YES : MHD_NO;
+	return ps_clients_admit(
+		       &s->clients, &addr, PS_HTTP_CONNECTIONS_MAX, places_of(&addr), &s->gateway->totals.evicted)
+		       ? MHD_YES
+		       : MHD_NO;
 }
 
 static void on_connection(
@@ -102,6 +105,7 @@ static void on_connection(
 	bool was_empty = !s->clients.first;
 
 	if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+		s->gateway->totals.connections++;
 		const union MHD_ConnectionInfo *info =
 			MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
 		struct ps_addr addr = {0};
@@ -117,6 +121,7 @@ static void on_connection(
 	} else {
 		struct ps_client *c = *socket_context;
 
+		s->gateway->totals.connections--;
 		ps_client_free(&s->clients, &c);
 		*socket_context = NULL;
 	}
@@ -147,12 +152,20 @@ static int on_tick(void *arg)
 		if (c->endless && !c->shut && c->request && ps_client_gone(c))
 			on_cut(c->request);
 	}
+	s->gateway->totals.expired += n;
 	if (n)
 		ps_log(PS_LOG_DEBUG, "connections took too long", "closed=%zu", n);
 	return 0;
 }
 
 /* --- requests ----------------------------------------------------------------------------------- */
+
+static uint16_t port(const struct sockaddr *sa)
+{
+	if (sa->sa_family == AF_INET)
+		return ntohs(((const struct sockaddr_in *)sa)->sin_port);
+	return sa->sa_family == AF_INET6 ? ntohs(((const struct sockaddr_in6 *)sa)->sin6_port) : 0;
+}
 
 static void addresses(struct request *rq)
 {
@@ -161,11 +174,15 @@ static void addresses(struct request *rq)
 	struct sockaddr_storage local = {0};
 	socklen_t len = sizeof(local);
 
-	if (info && info->client_addr)
+	if (info && info->client_addr) {
 		address(info->client_addr, &rq->x.req.peer);
+		rq->x.req.peer_port = port(info->client_addr);
+	}
 	info = MHD_get_connection_info(rq->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-	if (info && getsockname(info->connect_fd, (struct sockaddr *)&local, &len) == 0)
+	if (info && getsockname(info->connect_fd, (struct sockaddr *)&local, &len) == 0) {
 		address((struct sockaddr *)&local, &rq->x.req.local);
+		rq->x.req.local_port = port((struct sockaddr *)&local);
+	}
 	ps_addr_format(&rq->x.req.peer, rq->x.peer);
 }
 
@@ -204,6 +221,11 @@ static void on_cut(struct ps_exchange *x)
 	on_done(x); /* libmicrohttpd looks at no connection that is suspended */
 }
 
+static void on_extend(struct ps_exchange *x)
+{
+	client_deadline(((struct request *)x)->client, PS_HTTP_RESPONSE_TIMEOUT_S);
+}
+
 /* libmicrohttpd has read a request line: the request begins here. What is returned comes back as the request's context.
  */
 static void *on_target(void *cls, const char *target, struct MHD_Connection *connection)
@@ -221,6 +243,7 @@ static void *on_target(void *cls, const char *target, struct MHD_Connection *con
 	rq->x.done = on_done;
 	rq->x.wake = on_done;
 	rq->x.cut = on_cut;
+	rq->x.extend = on_extend;
 	if (rq->client)
 		rq->client->request = rq;
 	client_deadline(rq->client, PS_HTTP_REQUEST_TIMEOUT_S);
@@ -267,6 +290,9 @@ static void open_request(struct request *rq, const char *method)
 		.if_none_match = header(rq, MHD_HTTP_HEADER_IF_NONE_MATCH),
 		.sec_fetch_site = header(rq, "Sec-Fetch-Site"),
 		.last_event_id = header(rq, "Last-Event-ID"),
+		.if_match = header(rq, MHD_HTTP_HEADER_IF_MATCH),
+		.accept = header(rq, MHD_HTTP_HEADER_ACCEPT),
+		.accept_encoding = header(rq, MHD_HTTP_HEADER_ACCEPT_ENCODING),
 	};
 	if (!rq->target) {
 		(void)ps_error_set(&err, 0, 503, "no_memory", "", "The gateway has no memory left.");
@@ -355,6 +381,7 @@ static enum MHD_Result respond(struct request *rq)
 			return MHD_NO;
 		}
 	}
+	rq->server->gateway->totals.responses[PS_MIN(resp->status / 100, 5)]++;
 	client_deadline(rq->client, PS_HTTP_RESPONSE_TIMEOUT_S);
 	if (resp->stream.endless)
 		make_endless(rq);

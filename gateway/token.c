@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +10,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/base/buf.h"
 #include "common/base/cleanup.h"
+#include "common/base/file.h"
 
 static int failed(struct ps_error *err, int r, const char *path, const char *what)
 {
@@ -33,12 +36,11 @@ static int write_all(int fd, const char *text, size_t len)
 	return fsync(fd) < 0 ? -errno : 0;
 }
 
-static int make(const char *path, char **ret_token, struct ps_error *err)
+static int make(const char *path, struct ps_tokens *ret_tokens, struct ps_error *err)
 {
 	unsigned char random[PS_TOKEN_BYTES];
 	char line[PS_TOKEN_TEXT + 1];
 	_cleanup_close_ int fd = -1;
-	_cleanup_free_ char *token = NULL;
 	_cleanup_free_ char *draft = NULL;
 	int r;
 
@@ -46,10 +48,12 @@ static int make(const char *path, char **ret_token, struct ps_error *err)
 		return failed(err, -EIO, path, "draw");
 	for (size_t i = 0; i < sizeof(random); i++)
 		snprintf(line + 2 * i, 3, "%02x", random[i]);
-	token = strdup(line);
+	ret_tokens->n = 1;
+	ret_tokens->token[0].scope = PS_SCOPE_ADMIN;
+	memcpy(ret_tokens->token[0].text, line, PS_TOKEN_TEXT);
 	/* Written beside and linked into place: whoever finds the file finds it whole, and an existing one is never
 	 * replaced. */
-	if (!token || asprintf(&draft, "%s.%d", path, (int)getpid()) < 0)
+	if (asprintf(&draft, "%s.%d", path, (int)getpid()) < 0)
 		return failed(err, -ENOMEM, path, "make");
 	fd = open(draft, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
@@ -61,17 +65,48 @@ static int make(const char *path, char **ret_token, struct ps_error *err)
 	(void)unlink(draft);
 	if (r < 0)
 		return failed(err, r, path, "make");
-	*ret_token = PS_TAKE(token);
 	return 1;
 }
 
-static int read_file(const char *path, char **ret_token, struct ps_error *err)
+#define FILE_MAX (PS_TOKENS_MAX * (PS_TOKEN_MAX + 64)) /* bytes: tokens, scopes and some comments */
+
+static int bad_line(struct ps_error *err, const char *path, unsigned line, const char *what)
+{
+	return ps_error_set(err, -EINVAL, 500, "token_file", "state-dir",
+		"Line %u of the API tokens in %s %s. Mend it, or remove the file to have a new one made.", line, path,
+		what);
+}
+
+/* "TOKEN [read|admin]" */
+static int read_line(char *text, const char *path, unsigned line, struct ps_tokens *tokens, struct ps_error *err)
+{
+	char *save = NULL, *token = strtok_r(text, " \t\r", &save), *scope = strtok_r(NULL, " \t\r", &save);
+	struct ps_token *t = &tokens->token[tokens->n];
+
+	if (!token || token[0] == '#')
+		return 0;
+	if (tokens->n == PS_TOKENS_MAX)
+		return bad_line(err, path, line, "is one too many: 32 are enough");
+	if (strlen(token) < PS_TOKEN_MIN || strlen(token) > PS_TOKEN_MAX)
+		return bad_line(err, path, line, "has a token that is not 16 to 256 characters long");
+	if (scope && strcmp(scope, "admin") != 0 && strcmp(scope, "read") != 0)
+		return bad_line(err, path, line, "has a scope that is neither read nor admin");
+	if (scope && strtok_r(NULL, " \t\r", &save))
+		return bad_line(err, path, line, "says something behind the scope");
+	memcpy(t->text, token, strlen(token) + 1);
+	t->scope = scope && !strcmp(scope, "read") ? PS_SCOPE_READ : PS_SCOPE_ADMIN;
+	tokens->n++;
+	return 0;
+}
+
+static int read_file(const char *path, struct ps_tokens *tokens, struct ps_error *err)
 {
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
-	_cleanup_free_ char *token = NULL;
-	char text[PS_TOKEN_MAX + 2];
+	_cleanup_(ps_buf_free) struct ps_buf text = PS_BUF_INIT;
+	unsigned line = 0;
+	char *save = NULL;
 	struct stat st;
-	ssize_t n;
+	int r;
 
 	if (fd < 0)
 		return errno == ENOENT ? -ENOENT : failed(err, -errno, path, "read");
@@ -79,22 +114,26 @@ static int read_file(const char *path, char **ret_token, struct ps_error *err)
 		return failed(err, -errno, path, "read");
 	if (!S_ISREG(st.st_mode) || st.st_mode & 077)
 		return ps_error_set(err, -EPERM, 500, "token_file", "state-dir",
-			"Others may read the API token in %s; mend it with: chmod 600 %s", path, path);
-	n = read(fd, text, sizeof(text) - 1);
-	if (n < 0)
-		return failed(err, -errno, path, "read");
-	text[n] = '\0';
-	text[strcspn(text, " \t\r\n")] = '\0';
-	if (strlen(text) < PS_TOKEN_MIN || strlen(text) > PS_TOKEN_MAX) {
-		return ps_error_set(err, -EINVAL, 500, "token_file", "state-dir",
-			"The API token in %s must have %d to %d characters in one line; remove the file to have a new "
-			"one made.",
-			path, PS_TOKEN_MIN, PS_TOKEN_MAX);
-	}
-	token = strdup(text);
-	if (!token)
+			"Others may read the API tokens in %s; mend it with: chmod 600 %s", path, path);
+	r = ps_file_read_fd(fd, FILE_MAX, &text);
+	if (r < 0)
+		return failed(err, r, path, "read");
+	if (!ps_buf_str(&text))
 		return failed(err, -ENOMEM, path, "read");
-	*ret_token = PS_TAKE(token);
+	tokens->n = 0;
+	for (char *p = (char *)text.data; p; p = save) {
+		save = strchr(p, '\n');
+		if (save)
+			*save++ = '\0';
+		r = read_line(p, path, ++line, tokens, err);
+		if (r < 0)
+			return r;
+	}
+	if (!tokens->n)
+		return ps_error_set(err, -EINVAL, 500, "token_file", "state-dir",
+			"There is no API token in %s. Write one of %d to %d characters there, or remove the file to "
+			"have one made.",
+			path, PS_TOKEN_MIN, PS_TOKEN_MAX);
 	return 0;
 }
 
@@ -108,12 +147,44 @@ static void make_directory(const char *path)
 		(void)mkdir(dir, 0750);
 }
 
-int ps_token_load(const char *path, char **ret_token, struct ps_error *err)
+int ps_token_load(const char *path, struct ps_tokens *ret_tokens, struct ps_error *err)
 {
-	int r = read_file(path, ret_token, err);
+	_cleanup_free_ struct ps_tokens *tokens = calloc(1, sizeof(*tokens));
+	int r;
 
-	if (r != -ENOENT)
-		return r;
-	make_directory(path);
-	return make(path, ret_token, err);
+	if (!tokens)
+		return failed(err, -ENOMEM, path, "read");
+	r = read_file(path, tokens, err);
+	if (r == -ENOENT) {
+		make_directory(path);
+		r = make(path, tokens, err);
+	}
+	if (r >= 0)
+		*ret_tokens = *tokens;
+	return r;
+}
+
+/* The length is no secret. */
+static bool same(const char *a, const char *b)
+{
+	size_t len = strlen(a);
+	unsigned char diff = 0;
+
+	if (strlen(b) != len)
+		return false;
+	for (size_t i = 0; i < len; i++)
+		diff |= (unsigned char)(a[i] ^ b[i]);
+	__asm__ volatile("" : "+r"(diff)); /* the compiler must not find an early way out */
+	return diff == 0;
+}
+
+enum ps_scope ps_token_scope(const struct ps_tokens *tokens, const char *given)
+{
+	enum ps_scope scope = PS_SCOPE_OPEN;
+
+	for (size_t i = 0; i < tokens->n; i++) { /* all of them, whichever it is */
+		if (same(tokens->token[i].text, given))
+			scope = PS_MAX(scope, tokens->token[i].scope);
+	}
+	return scope;
 }

@@ -189,7 +189,8 @@ void ps_request_free(struct ps_request *req);
 uint64_t ps_responder_malformed(const struct ps_responder *resp);
 uint64_t ps_responder_late(const struct ps_responder *resp);
 /*
- * status < 400: body (may be NULL) and payload (may be NULL); else err. A requester that has gone is no error. -E2BIG:
+ * status < 400: body (may be NULL) and payload (may be NULL); else err, and body (may be NULL), a map of whatever else
+ * there is to say. A requester that has gone is no error. -E2BIG:
  * more than PS_VALUE_BYTES_MAX or PS_BUS_MESSAGE_MAX; the requester gets status 500, "too_large".
  */
 int ps_responder_reply(struct ps_responder *resp, const struct ps_request *req, int status, const struct ps_value *body,

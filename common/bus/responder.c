@@ -183,7 +183,7 @@ int ps_responder_reply(struct ps_responder *resp, const struct ps_request *req, 
 	const uint8_t *payload, size_t payload_len, const struct ps_error *err)
 {
 	bool failed = status >= 400;
-	int r = reply(resp, req, status, failed ? NULL : body, failed ? NULL : payload, failed ? 0 : payload_len, err);
+	int r = reply(resp, req, status, body, failed ? NULL : payload, failed ? 0 : payload_len, err);
 	if (r == -E2BIG) {
 		/* Better a reason than silence. */
 		struct ps_error too_large;

@@ -12,6 +12,9 @@
 
 static const struct ps_access plain = {.hostname = "edge1", .allow_host = "", .cors_origin = ""};
 
+static const struct ps_tokens tokens = {
+	.n = 2, .token = {{"0123456789abcdef", PS_SCOPE_ADMIN}, {"only-for-reading-1", PS_SCOPE_READ}}};
+
 static struct ps_addr addr(const char *text)
 {
 	struct ps_addr a = {0};
@@ -57,13 +60,13 @@ static void rebinding_is_refused(void **state)
 	struct ps_error err = {0};
 
 	(void)state;
-	assert_int_equal(ps_access_check(&plain, &req, false, NULL), 0);
+	assert_int_equal(ps_access_check(&plain, &req, NULL), 0);
 	req.headers.host = "rebind.evil.example:8080";
-	assert_int_equal(ps_access_check(&plain, &req, true, &err), -EACCES);
+	assert_int_equal(ps_access_check(&plain, &req, &err), -EACCES);
 	assert_int_equal(err.status, 403);
 	assert_string_equal(err.code, "bad_host");
 	req.headers.host = NULL; /* HTTP/1.0: no browser */
-	assert_int_equal(ps_access_check(&plain, &req, false, NULL), 0);
+	assert_int_equal(ps_access_check(&plain, &req, NULL), 0);
 }
 
 static void foreign_pages_change_nothing(void **state)
@@ -74,24 +77,24 @@ static void foreign_pages_change_nothing(void **state)
 	struct ps_error err = {0};
 
 	(void)state;
-	assert_int_equal(ps_access_check(&plain, &req, false, NULL), 0); /* curl */
+	assert_int_equal(ps_access_check(&plain, &req, NULL), 0); /* curl */
 	req.headers.origin = "http://localhost:8080";
-	assert_int_equal(ps_access_check(&plain, &req, false, NULL), 0);
+	assert_int_equal(ps_access_check(&plain, &req, NULL), 0);
 	for (size_t i = 0; i < PS_ARRAY_SIZE(foreign); i++) {
 		req.method = PS_HTTP_POST;
 		req.headers.origin = foreign[i];
-		assert_int_equal(ps_access_check(&plain, &req, false, &err), -EACCES);
+		assert_int_equal(ps_access_check(&plain, &req, &err), -EACCES);
 		assert_string_equal(err.code, "bad_origin");
 		req.method = PS_HTTP_GET; /* answered, but without CORS no page can read it */
-		assert_int_equal(ps_access_check(&plain, &req, false, NULL), 0);
+		assert_int_equal(ps_access_check(&plain, &req, NULL), 0);
 		assert_null(ps_access_cors(&plain, &req));
 	}
 	req.method = PS_HTTP_DELETE;
 	req.headers.origin = NULL;
 	req.headers.sec_fetch_site = "cross-site";
-	assert_int_equal(ps_access_check(&plain, &req, false, NULL), -EACCES);
+	assert_int_equal(ps_access_check(&plain, &req, NULL), -EACCES);
 	req.headers.sec_fetch_site = "same-origin";
-	assert_int_equal(ps_access_check(&plain, &req, false, NULL), 0);
+	assert_int_equal(ps_access_check(&plain, &req, NULL), 0);
 }
 
 static void cors_names_exactly(void **state)
@@ -103,10 +106,10 @@ static void cors_names_exactly(void **state)
 	policy.cors_origin = "https://noc.example,http://10.0.0.1:3000";
 	req.headers.origin = "https://noc.example";
 	assert_string_equal(ps_access_cors(&policy, &req), "https://noc.example");
-	assert_int_equal(ps_access_check(&policy, &req, false, NULL), 0);
+	assert_int_equal(ps_access_check(&policy, &req, NULL), 0);
 	req.headers.origin = "http://noc.example";
 	assert_null(ps_access_cors(&policy, &req));
-	assert_int_equal(ps_access_check(&policy, &req, false, NULL), -EACCES);
+	assert_int_equal(ps_access_check(&policy, &req, NULL), -EACCES);
 	req.headers.origin = "https://noc.example:444";
 	assert_null(ps_access_cors(&policy, &req));
 
@@ -126,22 +129,22 @@ static void token_from_elsewhere(void **state)
 	struct ps_error err = {0};
 
 	(void)state;
-	policy.token = "0123456789abcdef";
-	assert_int_equal(ps_access_check(&policy, &req, false, NULL), 0); /* loopback */
+	policy.tokens = &tokens;
+	assert_int_equal(ps_access_token(&policy, &req, PS_SCOPE_READ, 1, NULL), 0); /* loopback */
 	req.peer = req.local = addr("192.0.2.1");
-	assert_int_equal(ps_access_check(&policy, &req, false, NULL), 0); /* this host by its own address */
+	assert_int_equal(ps_access_token(&policy, &req, PS_SCOPE_READ, 1, NULL), 0); /* this host by its own address */
 	req.peer = addr("192.0.2.2");
-	assert_int_equal(ps_access_check(&policy, &req, false, &err), -EACCES);
+	assert_int_equal(ps_access_token(&policy, &req, PS_SCOPE_READ, 1, &err), -EACCES);
 	assert_int_equal(err.status, 401);
 	assert_string_equal(err.code, "token_needed");
-	assert_int_equal(ps_access_check(&policy, &req, true, NULL), 0); /* the page, which asks for it */
+	assert_int_equal(ps_access_token(&policy, &req, PS_SCOPE_OPEN, 1, NULL), 0); /* the page, which asks for it */
 	req.headers.authorization = "Bearer 0123456789abcdef";
-	assert_int_equal(ps_access_check(&policy, &req, false, NULL), 0);
+	assert_int_equal(ps_access_token(&policy, &req, PS_SCOPE_READ, 1, NULL), 0);
 	req.headers.authorization = "bearer  0123456789abcdef";
-	assert_int_equal(ps_access_check(&policy, &req, false, NULL), 0);
+	assert_int_equal(ps_access_token(&policy, &req, PS_SCOPE_READ, 1, NULL), 0);
 	req.method = PS_HTTP_OPTIONS;
 	req.headers.authorization = NULL;
-	assert_int_equal(ps_access_check(&policy, &req, false, NULL), 0); /* preflight */
+	assert_int_equal(ps_access_token(&policy, &req, PS_SCOPE_READ, 1, NULL), 0); /* preflight */
 }
 
 static void wrong_tokens(void **state)
@@ -153,18 +156,63 @@ static void wrong_tokens(void **state)
 	struct ps_access policy = plain;
 
 	(void)state;
-	policy.token = "0123456789abcdef";
+	policy.tokens = &tokens;
 	policy.token_always = true; /* from this host too */
 	for (size_t i = 0; i < PS_ARRAY_SIZE(wrong); i++) {
 		struct ps_error err = {0};
 
 		req.headers.authorization = wrong[i];
-		assert_int_equal(ps_access_check(&policy, &req, false, &err), -EACCES);
+		assert_int_equal(ps_access_token(&policy, &req, PS_SCOPE_READ, 1, &err), -EACCES);
 		assert_string_equal(err.code, "bad_token");
-		assert_null(strstr(err.message, policy.token));
+		assert_null(strstr(err.message, tokens.token[0].text));
 	}
 	req.headers.authorization = NULL;
-	assert_int_equal(ps_access_check(&policy, &req, false, NULL), -EACCES);
+	assert_int_equal(ps_access_token(&policy, &req, PS_SCOPE_READ, 1, NULL), -EACCES);
+}
+
+static void scopes(void **state)
+{
+	struct ps_http_request req = request(PS_HTTP_POST);
+	struct ps_access policy = plain;
+	struct ps_error err = {0};
+
+	(void)state;
+	policy.tokens = &tokens;
+	policy.token_always = true;
+	req.headers.authorization = "Bearer only-for-reading-1";
+	assert_int_equal(ps_access_token(&policy, &req, PS_SCOPE_READ, 1, NULL), 0);
+	assert_int_equal(ps_access_token(&policy, &req, PS_SCOPE_ADMIN, 1, &err), -EACCES);
+	assert_int_equal(err.status, 403);
+	assert_string_equal(err.code, "scope");
+	req.headers.authorization = "Bearer 0123456789abcdef";
+	assert_int_equal(ps_access_token(&policy, &req, PS_SCOPE_ADMIN, 1, NULL), 0);
+}
+
+/* After ten wrong ones not even the right one is looked at, from that address and for a while. */
+static void guessing(void **state)
+{
+	struct ps_http_request req = request(PS_HTTP_GET);
+	struct ps_access policy = plain;
+	struct ps_error err = {0};
+
+	(void)state;
+	policy.tokens = &tokens;
+	req.peer = addr("2001:db8::1");
+	req.local = addr("2001:db8:1::1");
+	req.headers.authorization = "Bearer 0000000000000000";
+	for (int i = 0; i < PS_FAILURES_ALLOWED; i++) {
+		assert_int_equal(ps_access_token(&policy, &req, PS_SCOPE_READ, 5, &err), -EACCES);
+		assert_int_equal(err.status, 401);
+	}
+	req.headers.authorization = "Bearer 0123456789abcdef";
+	assert_int_equal(ps_access_token(&policy, &req, PS_SCOPE_READ, 5, &err), -EACCES);
+	assert_int_equal(err.status, 429);
+	req.peer = addr("2001:db8::2"); /* the same /64 */
+	assert_int_equal(ps_access_token(&policy, &req, PS_SCOPE_READ, 5, NULL), -EACCES);
+	assert_int_equal(ps_access_token(&policy, &req, PS_SCOPE_READ, 5 + PS_FAILURES_WINDOW_NS, NULL), 0);
+	req.peer = addr("192.0.2.9");
+	assert_int_equal(ps_access_token(&policy, &req, PS_SCOPE_READ, 5, NULL), 0);
+	assert_int_equal(policy.failures.total, PS_FAILURES_ALLOWED);
 }
 
 static void nobody_known_is_not_local(void **state)
@@ -184,6 +232,8 @@ int main(void)
 		cmocka_unit_test(cors_names_exactly),
 		cmocka_unit_test(token_from_elsewhere),
 		cmocka_unit_test(wrong_tokens),
+		cmocka_unit_test(scopes),
+		cmocka_unit_test(guessing),
 		cmocka_unit_test(nobody_known_is_not_local),
 	};
 

@@ -49,6 +49,7 @@ static void makes_room(void **state)
 	const struct ps_addr a = {.family = 4, .word = {1}}, b = {.family = 4, .word = {2}};
 	struct ps_clients clients = {0};
 	struct ps_client *c[4];
+	uint64_t evicted = 0;
 	int pair[4][2];
 
 	(void)state;
@@ -59,14 +60,15 @@ static void makes_room(void **state)
 	}
 	c[0]->endless = true;
 	c[1]->busy = true;
-	assert_true(ps_clients_admit(&clients, &a, 4, 3));
+	assert_true(ps_clients_admit(&clients, &a, 4, 3, &evicted));
 	assert_false(c[2]->shut);
-	assert_true(ps_clients_admit(&clients, &a, 4, 2)); /* the address has its places */
+	assert_true(ps_clients_admit(&clients, &a, 4, 2, &evicted)); /* the address has its places */
 	assert_true(c[2]->shut);
-	assert_false(ps_clients_admit(&clients, &a, 4, 1)); /* all of it are served */
+	assert_false(ps_clients_admit(&clients, &a, 4, 1, &evicted)); /* all of it are served */
 	assert_false(c[1]->shut);
-	assert_true(ps_clients_admit(&clients, &a, 2, 9)); /* all are taken */
+	assert_true(ps_clients_admit(&clients, &a, 2, 9, &evicted)); /* all are taken */
 	assert_true(c[3]->shut);
+	assert_int_equal(evicted, 3);
 	assert_false(ps_client_gone(c[0]));
 	ps_closep(&pair[0][1]);
 	assert_true(ps_client_gone(c[0]));

@@ -63,12 +63,12 @@ static void on_reply(void *arg, struct ps_reply *reply, const struct ps_error *e
 {
 	struct outcome *o = arg;
 
-	assert_true(!reply != !err);
+	assert_true(reply || err);
 	o->calls++;
-	o->status = reply ? reply->status : err->status;
+	o->status = err ? err->status : reply->status;
 	if (err)
 		(void)snprintf(o->code, sizeof(o->code), "%s", err->code);
-	else
+	if (reply) /* of a refusal too */
 		o->echo = ps_value_get_int(reply->body, "n", -1);
 	ps_loop_stop(o->f->loop);
 }

@@ -553,6 +553,8 @@ static void page(void **state)
 	expect(f, "GET", "/assets/none.js", NULL, 404, "no_such_path");
 }
 
+static const struct ps_tokens tokens = {.n = 1, .token = {{"0123456789abcdef", PS_SCOPE_ADMIN}}};
+
 static void refusals(void **state)
 {
 	struct fixture *f = *state;
@@ -565,7 +567,7 @@ static void refusals(void **state)
 		"{\"action\":\"drop\"}");
 	assert_int_equal(status_of(foreign), 403);
 	assert_int_equal(f->asked, 0);
-	f->gateway.access.token = "0123456789abcdef";
+	f->gateway.access.tokens = &tokens;
 	f->gateway.access.token_always = true;
 	token = ask(f, "POST", "/api/filters", "", "{\"action\":\"drop\"}");
 	assert_int_equal(status_of(token), 401);
@@ -590,8 +592,9 @@ static void cors(void **state)
 	preflight = ask(f, "OPTIONS", "/api/filters",
 		"Origin: https://noc.example\r\nAccess-Control-Request-Method: POST\r\n", NULL);
 	assert_int_equal(status_of(preflight), 204);
-	assert_true(has_header(preflight, "Access-Control-Allow-Methods: GET, HEAD, POST, OPTIONS"));
-	assert_true(has_header(preflight, "Access-Control-Allow-Headers: Authorization, Content-Type"));
+	assert_true(has_header(preflight, "Access-Control-Allow-Methods: GET, HEAD, POST, PUT, OPTIONS"));
+	assert_true(has_header(
+		preflight, "Access-Control-Allow-Headers: Authorization, Content-Type, If-Match, Last-Event-ID"));
 	other = ask(f, "GET", "/api/stats", "Origin: https://evil.example\r\n", NULL);
 	assert_null(strcasestr(other, "Access-Control"));
 	assert_true(has_header(other, "Vary: Origin"));

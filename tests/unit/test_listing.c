@@ -9,6 +9,7 @@
 
 #include "common/base/cleanup.h"
 #include "gateway/listing.h"
+#include "gateway/param.h"
 
 static int read_params(
 	const struct ps_param *table, const char *query, struct ps_value **ret_args, struct ps_error *err)

@@ -28,7 +28,7 @@ static void whole(void **state)
 	ps_buf_adds(&resp.body, "[{\"half\":");
 	(void)ps_error_set(
 		&err, 0, 400, "bad_value", "icmp_type", "icmp_type must be 0 to 255, not \"%s\"", "a\"b\xff");
-	ps_problem_respond(&resp, &err);
+	ps_problem_respond(&resp, &err, NULL);
 	assert_int_equal(resp.status, 400);
 	assert_string_equal(ps_http_response_get(&resp, "Content-Type"), "application/problem+json");
 	assert_int_equal(resp.body.data[resp.body.len - 1], '\n');
@@ -48,7 +48,7 @@ static void without_field(void **state)
 	struct ps_error err = {.status = 404, .code = "not_found"};
 
 	(void)state;
-	ps_problem_write(&b, &err);
+	ps_problem_write(&b, &err, NULL);
 	v = parsed(&b);
 	assert_null(ps_value_get(v, "field"));
 	assert_null(ps_value_get(v, "detail"));
@@ -64,7 +64,7 @@ static void a_status_that_is_no_error(void **state)
 		_cleanup_(ps_http_response_free) struct ps_http_response resp = {0};
 		struct ps_error err = {.status = wrong[i]};
 
-		ps_problem_respond(&resp, &err);
+		ps_problem_respond(&resp, &err, NULL);
 		assert_int_equal(resp.status, 500);
 	}
 }
