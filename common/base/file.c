@@ -2,6 +2,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/base/cleanup.h"
@@ -37,4 +42,53 @@ int ps_file_read(const char *path, size_t max, struct ps_buf *out)
 	if (fd < 0)
 		return -errno;
 	return ps_file_read_fd(fd, max, out);
+}
+
+static int write_all(int fd, const struct ps_buf *text)
+{
+	for (size_t done = 0; done < text->len;) {
+		ssize_t n = write(fd, text->data + done, text->len - done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		done += (size_t)n;
+	}
+	return fsync(fd) < 0 ? -errno : 0;
+}
+
+/* A rename is on the disk when its directory is. */
+static int sync_directory(const char *path)
+{
+	char copy[PATH_MAX];
+	_cleanup_close_ int dir = -1;
+
+	(void)snprintf(copy, sizeof(copy), "%s", path);
+	dir = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return dir < 0 || fsync(dir) < 0 ? -errno : 0;
+}
+
+int ps_file_replace(const char *path, mode_t mode, const struct ps_buf *text)
+{
+	_cleanup_close_ int fd = -1;
+	char draft[PATH_MAX];
+	int r;
+
+	if (text->error)
+		return text->error;
+	if (snprintf(draft, sizeof(draft), "%s.new", path) >= (int)sizeof(draft))
+		return -ENAMETOOLONG;
+	(void)unlink(draft); /* one that was left may have another mode */
+	fd = open(draft, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
+	if (fd < 0)
+		return -errno;
+	r = fchmod(fd, mode) < 0 ? -errno : write_all(fd, text);
+	if (r == 0 && rename(draft, path) < 0)
+		r = -errno;
+	if (r < 0) {
+		(void)unlink(draft);
+		return r;
+	}
+	return sync_directory(path);
 }
