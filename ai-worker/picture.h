@@ -6,12 +6,14 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "common/detect/finding.h"
 #include "common/model/schema.h"
 #include "common/model/value.h"
 
 struct ps_picture {
+	uint64_t wall; /* when, ns since 1970 */
 	bool have_snapshot;
 	double snapshot_age;    /* seconds */
 	struct ps_conn *conns;  /* the most recently active ones */

@@ -58,6 +58,7 @@ static const struct {
 
 void ps_proposal_free(struct ps_proposal *p)
 {
+	ps_rule_clear(&p->rule);
 	ps_value_free(&p->filter);
 }
 
@@ -122,13 +123,14 @@ static int check_breadth(const struct ps_value *shown, const struct ps_value *pl
 static int check_new(const struct ps_rule *rule, const struct ps_picture *picture, const struct ps_proposal *others,
 	size_t n_others, struct ps_error *err)
 {
-	struct ps_rule base, known;
+	struct ps_rule base;
 
 	ps_rule_defaults(&base);
 	for (size_t i = 0; i < ps_value_count(picture->rules); i++) {
 		const struct ps_value *v = ps_value_at(picture->rules, i);
+		_cleanup_(ps_rule_clear) struct ps_rule known = {0};
 
-		if (ps_rule_merge(&base, v, &known, NULL) == 0 && ps_rule_same_match(rule, &known))
+		if (ps_rule_merge(&base, v, picture->wall, &known, NULL, NULL) == 0 && ps_rule_same_match(rule, &known))
 			return reject(err, "", "rule %lld does the same already",
 				(long long)ps_value_get_int(v, "id", -1));
 	}
@@ -264,11 +266,11 @@ int ps_proposal_read(const struct ps_value *given, const struct ps_picture *pict
 	ps_rule_defaults(&base);
 	r = rule_body(given, body, err);
 	if (r == 0)
-		r = ps_rule_merge(&base, body, &p.rule, err);
+		r = ps_rule_merge(&base, body, picture->wall, &p.rule, NULL, err);
 	if (r < 0)
 		return r;
-	shown = ps_rule_to_value(&p.rule);
-	plain = ps_rule_to_value(&base);
+	shown = ps_rule_to_value(&p.rule, picture->wall);
+	plain = ps_rule_to_value(&base, picture->wall);
 	if (!shown || !plain)
 		return -ENOMEM;
 	r = check_breadth(shown, plain, err);
@@ -281,7 +283,7 @@ int ps_proposal_read(const struct ps_value *given, const struct ps_picture *pict
 	if (r < 0)
 		return r;
 	*ret_proposal = p;
-	p.filter = NULL;
+	p = (struct ps_proposal){0};
 	return 0;
 }
 

@@ -16,7 +16,7 @@
 #include "common/model/rule.h"
 
 struct ps_proposal {
-	struct ps_rule rule;     /* as understood */
+	struct ps_rule rule;     /* as understood; owned */
 	struct ps_value *filter; /* the body: fields of the rule, `reason`, `evidence` */
 	bool cites_live;         /* a connection of the snapshot is cited: the preview must find something */
 };
