@@ -237,34 +237,33 @@ static int apply(struct ps_ai_config *c, const struct change *ch, struct ps_valu
 	return r;
 }
 
-int ps_ai_config_operator(
-	struct ps_ai_config *c, const char *endpoint, const struct ps_secret *key, bool debug, struct ps_error *err)
+int ps_ai_config_operator(struct ps_ai_config *c, const char *endpoint, const char *model, const struct ps_secret *key,
+	struct ps_error *err)
 {
-	int r;
+	_cleanup_(ps_value_free) struct ps_value *body = ps_value_map();
+	struct change ch = {0};
+	int r = 0;
 
-	if (endpoint && *endpoint) {
-		if (strlen(endpoint) >= sizeof(c->endpoint_text))
-			return bad(err, names[ENDPOINT], "the endpoint's URL is too long");
-		r = ps_endpoint_parse(endpoint, &c->endpoint, err);
-		if (r == 0)
-			r = ps_endpoint_permitted(&c->endpoint, c->allow, err);
-		if (r < 0)
-			return r;
-		(void)snprintf(c->endpoint_text, sizeof(c->endpoint_text), "%s", endpoint);
+	if (endpoint && *endpoint)
+		r |= ps_value_set(body, names[ENDPOINT], ps_value_string(endpoint));
+	if (model && *model)
+		r |= ps_value_set(body, names[MODEL], ps_value_string(model));
+	if (key && key->text)
+		r |= ps_value_set(body, names[KEY], ps_value_string_n(key->text, key->len));
+	if (!body || r)
+		return ps_error_set(err, -ENOMEM, 503, "no_memory", "", "out of memory");
+	r = read_body(c, body, &ch, err);
+	if (r == 0 && ch.key_len)
+		r = ps_secret_set(&c->own.secret, ch.key, ch.key_len);
+	if (r < 0)
+		return r;
+	if (ch.given[ENDPOINT]) {
+		(void)snprintf(c->endpoint_text, sizeof(c->endpoint_text), "%s", ch.endpoint_text);
+		c->endpoint = ch.endpoint;
 	}
-	if (key && key->text) {
-		struct ps_value *text = ps_value_string(key->text);
-		struct change ch = {0};
-
-		r = read_key(text, &ch, err);
-		ps_value_free(&text);
-		if (r == 0)
-			r = ps_secret_set(&c->own.secret, key->text, key->len);
-		if (r < 0)
-			return r;
-		(void)snprintf(c->own.origin, sizeof(c->own.origin), "%s", c->endpoint.origin);
-	}
-	c->debug = debug;
+	if (ch.given[MODEL])
+		(void)snprintf(c->model, sizeof(c->model), "%s", ch.model);
+	(void)snprintf(c->own.origin, sizeof(c->own.origin), "%s", c->endpoint.origin);
 	return 0;
 }
 

@@ -42,9 +42,9 @@ struct ps_ai_config {
 void ps_ai_config_init(struct ps_ai_config *ret_config, const char *allow, bool auto_enforce);
 void ps_ai_config_free(struct ps_ai_config *c); /* fits _cleanup_ */
 
-/* What the operator gives at the start; NULL or "" = nothing. -EINVAL, -EPERM fill err. */
-int ps_ai_config_operator(
-	struct ps_ai_config *c, const char *endpoint, const struct ps_secret *key, bool debug, struct ps_error *err);
+/* What the operator gives at the start; NULL or "" = nothing. -EINVAL, -EPERM fill err; all or nothing. */
+int ps_ai_config_operator(struct ps_ai_config *c, const char *endpoint, const char *model, const struct ps_secret *key,
+	struct ps_error *err);
 
 /*
  * Merges what a body gives: openai_endpoint, api_key, model, temperature, timeout, debug; null or "" takes a value away.

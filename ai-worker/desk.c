@@ -378,15 +378,24 @@ static int read_key_file(const char *path, struct ps_secret *key, struct ps_erro
 	return r;
 }
 
+/* A wrong environment is no reason to be without detectors: it is told, and the LLM is left out. */
 static int set_operator(struct ps_desk *desk, struct ps_desk_settings *s, struct ps_error *err)
 {
+	struct ps_error why = {0};
+	char text[400];
 	int r = *s->key_file ? read_key_file(s->key_file, &s->key, err) : 0;
 
 	if (r < 0)
 		return r;
 	ps_ai_config_init(&desk->config, s->allow, s->auto_enforce);
-	r = ps_ai_config_operator(&desk->config, s->endpoint, &s->key, s->debug, err);
+	desk->config.debug = s->debug;
+	r = ps_ai_config_operator(&desk->config, s->endpoint, s->model, &s->key, &why);
 	ps_secret_free(&s->key);
+	if (r == -EINVAL || r == -EPERM) {
+		(void)snprintf(text, sizeof(text), "the environment's LLM is not used: %s: %s", why.field, why.message);
+		desk->host.warn(desk->host.arg, text);
+		r = 0;
+	}
 	return r;
 }
 

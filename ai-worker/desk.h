@@ -17,7 +17,8 @@ struct ps_desk;
 /* What the operator says at the start. */
 struct ps_desk_settings {
 	const char *state_dir;
-	const char *endpoint;   /* "" = none */
+	const char *endpoint;   /* NULL or "" = none */
+	const char *model;      /* NULL or "" = the default */
 	const char *key_file;   /* "" = none; else the operator's key is its first line */
 	struct ps_secret key;   /* of the environment; taken over */
 	bool debug;

@@ -5,7 +5,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "ai-worker/analysis.h"
 #include "ai-worker/limits.h"
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
@@ -113,7 +112,6 @@ static double seconds_since(uint64_t then, uint64_t now)
 	return now > then ? (double)(now - then) / (double)PS_NSEC : 0;
 }
 
-/* The local engine needs no configuration; an LLM would have endpoint, key and model. */
 static struct ps_value *status(const struct ps_worker *w, uint64_t now)
 {
 	_cleanup_(ps_value_free) struct ps_value *v = ps_value_map();
@@ -122,11 +120,6 @@ static struct ps_value *status(const struct ps_worker *w, uint64_t now)
 	r |= ps_value_set(v, "version", ps_value_string(PS_VERSION));
 	r |= ps_value_set(v, "pid", ps_value_int(getpid()));
 	r |= ps_value_set(v, "uptime", ps_value_real(seconds_since(w->started, now)));
-	r |= ps_value_set(v, "is_configured", ps_value_bool(false));
-	r |= ps_value_set(v, "has_api_key", ps_value_bool(false));
-	r |= ps_value_set(v, "has_endpoint", ps_value_bool(false));
-	r |= ps_value_set(v, "has_model", ps_value_bool(false));
-	r |= ps_value_set(v, "engine", ps_value_string("local"));
 	r |= ps_value_set(v, "snapshot_age",
 		w->snapshot_at ? ps_value_real(seconds_since(w->snapshot_at, now)) : ps_value_null());
 	r |= ps_value_set(v, "connections", ps_value_uint(w->n_conns));
@@ -134,38 +127,28 @@ static struct ps_value *status(const struct ps_worker *w, uint64_t now)
 	return r ? NULL : PS_TAKE(v);
 }
 
-/* true unless it is given; anything but a boolean is an error. */
-static int read_flag(const struct ps_value *args, const char *name, bool *ret_flag, struct ps_error *err)
+int ps_worker_picture(const struct ps_worker *w, uint64_t now, uint64_t wall, struct ps_picture *ret_picture)
 {
-	const struct ps_value *v = ps_value_get(args, name);
-
-	if (v && ps_value_kind(v) != PS_VALUE_BOOL)
-		return ps_error_set(err, -EINVAL, 400, "bad_value", name, "must be true or false, not %s",
-			ps_value_kind_name(ps_value_kind(v)));
-	*ret_flag = ps_value_as_bool(v, true);
-	return 0;
-}
-
-static int analyze(struct ps_worker *w, const struct ps_value *args, uint64_t now, struct ps_value **ret_body,
-	struct ps_error *err)
-{
-	struct ps_analysis_input in = {
+	_cleanup_(ps_picture_free) struct ps_picture p = {
+		.wall = wall,
 		.have_snapshot = w->snapshot_at != 0,
-		.conns = w->conns,
-		.n_conns = w->n_conns,
 		.snapshot_age = seconds_since(w->snapshot_at, now),
-		.stats = w->stats && now - w->stats_at < PS_AI_STALE_NS ? w->stats : NULL,
+		.n_conns = w->n_conns,
 	};
-	int r = read_flag(args, "include_tcp", &in.include_tcp, err);
 
-	if (r == 0)
-		r = read_flag(args, "include_icmp", &in.include_icmp, err);
-	if (r == 0)
-		r = read_flag(args, "include_stats", &in.include_stats, err);
-	if (r < 0)
-		return 400;
-	*ret_body = ps_analysis(&in);
-	return 200;
+	p.conns = calloc(PS_MAX(w->n_conns, (size_t)1), sizeof(*p.conns));
+	if (!p.conns)
+		return -ENOMEM;
+	if (w->n_conns)
+		memcpy(p.conns, w->conns, w->n_conns * sizeof(*p.conns));
+	if (w->stats && now - w->stats_at < PS_AI_STALE_NS) {
+		p.stats = ps_value_copy(w->stats);
+		if (!p.stats)
+			return -ENOMEM;
+	}
+	*ret_picture = p;
+	p = (struct ps_picture){0};
+	return 0;
 }
 
 int ps_worker_answer(struct ps_worker *w, const char *op, const struct ps_value *args, uint64_t now,
@@ -175,11 +158,10 @@ int ps_worker_answer(struct ps_worker *w, const char *op, const struct ps_value 
 
 	if (strcmp(op, "status") == 0) {
 		*ret_body = status(w, now);
-	} else if (strcmp(op, "analyze") == 0) {
-		code = analyze(w, args, now, ret_body, err);
 	} else {
+		(void)args;
 		(void)ps_error_set(err, -ENOENT, 404, "unknown_op", "op",
-			"the AI worker answers status and analyze, not \"%s\"", op);
+			"the AI worker answers no \"%s\"; docs/control.md lists what it does", op);
 		return 404;
 	}
 	if (code == 200 && !*ret_body) {

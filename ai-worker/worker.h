@@ -1,9 +1,10 @@
 /*
- * The AI worker put together: what it has heard on the bus, and its answers on the `ai` socket (docs/control.md).
+ * What the AI worker has heard on the bus, and what it says of itself. Its answers to questions are the desk's (desk.h).
  */
 #ifndef PS_AI_WORKER_H
 #define PS_AI_WORKER_H
 
+#include "ai-worker/picture.h"
 #include "common/base/error.h"
 #include "common/bus/bus.h"
 
@@ -18,6 +19,10 @@ void ps_worker_free(struct ps_worker **worker);
 
 /* Takes one message in. -EBADMSG: it breaks the format, and what was known stays. -ENOMEM. */
 int ps_worker_hear(struct ps_worker *w, const struct ps_message *m, uint64_t now);
+
+/* What is known, copied, as of `now` and `wall` (ns since 1970). Rules and ICMP are not: the aggregator has them.
+ * -ENOMEM. */
+int ps_worker_picture(const struct ps_worker *w, uint64_t now, uint64_t wall, struct ps_picture *ret_picture);
 
 /* Answers a request: the status of the reply, and *ret_body (the caller's) or err. */
 int ps_worker_answer(struct ps_worker *w, const char *op, const struct ps_value *args, uint64_t now,

@@ -14,6 +14,7 @@
 #include "common/base/error.h"
 
 #define LINE_MAX_BYTES 4096  /* PIPE_BUF: up to here one write(2) to a pipe is not mixed with another's */
+#define PIECE_MAX_BYTES 900  /* of a long text: fits a line also when every byte is escaped */
 #define PAIRS_MAX_BYTES 2048 /* of one line, before escaping */
 
 static const char *const level_names[] = {
@@ -151,6 +152,37 @@ void ps_log(enum ps_log_level level, const char *msg, const char *fmt, ...)
 		put_escaped(&l, pairs, false);
 	}
 	finish(&l);
+}
+
+/* Bytes of the next piece: up to the end of the line, at most PIECE_MAX_BYTES, no character cut in two. */
+static size_t piece(const char *text)
+{
+	size_t n = strcspn(text, "\n");
+
+	if (n <= PIECE_MAX_BYTES)
+		return n;
+	n = PIECE_MAX_BYTES;
+	while (n > PIECE_MAX_BYTES - 4 && ((unsigned char)text[n] & 0xc0) == 0x80)
+		n--;
+	return n;
+}
+
+void ps_log_text(const char *msg, const char *step, const char *text)
+{
+	while (*text) {
+		char part[PIECE_MAX_BYTES + 1];
+		size_t n = piece(text);
+		struct line l;
+
+		(void)snprintf(part, sizeof(part), "%.*s", (int)n, text);
+		begin(&l, PS_LOG_DEBUG, msg);
+		put(&l, " ", 1);
+		put_quoted(&l, "step", step);
+		put(&l, " ", 1);
+		put_quoted(&l, "text", part);
+		finish(&l);
+		text += n + (text[n] == '\n');
+	}
 }
 
 void ps_log_failure(const char *msg, int ret, const struct ps_error *err)

@@ -30,6 +30,12 @@ int ps_log_level_parse(const char *text, enum ps_log_level *ret_level);
  */
 void ps_log(enum ps_log_level level, const char *msg, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
+/*
+ * A text of any length that somebody asked to see, so whatever the level is: a line of the log for each line of it, a
+ * long one in pieces, msg="ai debug" step="prompt.user" text="…".
+ */
+void ps_log_text(const char *msg, const char *step, const char *text);
+
 /* ps_log with the code, field and message of a ps_error as pairs. */
 struct ps_error;
 void ps_log_failure(const char *msg, int ret, const struct ps_error *err);

@@ -138,9 +138,10 @@ static void the_operators_key(void **state)
 	(void)state;
 	ps_ai_config_init(&c, "", false);
 	assert_int_equal(ps_secret_set(&key, KEY, strlen(KEY)), 0);
-	assert_int_equal(ps_ai_config_operator(&c, "https://a.example/v1", &key, true, NULL), 0);
+	assert_int_equal(ps_ai_config_operator(&c, "https://a.example/v1", "tiny", &key, NULL), 0);
 	assert_string_equal(key_of(&c), KEY);
-	assert_true(c.debug && ps_ai_config_ready(&c, NULL));
+	assert_true(ps_ai_config_ready(&c, NULL));
+	assert_string_equal(c.model, "tiny");
 	assert_int_equal(merge(&c, "{\"openai_endpoint\": \"https://evil.example/\"}", NULL), 1);
 	assert_string_equal(key_of(&c), "-");
 	assert_int_equal(merge(&c, "{\"openai_endpoint\": \"https://a.example/\"}", NULL), 0);
@@ -150,10 +151,17 @@ static void the_operators_key(void **state)
 	assert_int_equal(merge(&c, "{\"api_key\": \"" OTHER "\"}", NULL), 0);
 	assert_string_equal(key_of(&c), OTHER);
 
+	/* What cannot be used is not used in part. */
+	ps_ai_config_free(&c);
+	ps_ai_config_init(&c, "", false);
+	assert_int_equal(ps_ai_config_operator(&c, "http://169.254.169.254/", "tiny", &key, NULL), -EPERM);
+	assert_null(c.own.secret.text);
+	assert_string_equal(c.model, PS_AI_MODEL);
+
 	/* Without an endpoint it is for none: the API cannot send it anywhere. */
 	ps_ai_config_free(&c);
 	ps_ai_config_init(&c, "", false);
-	assert_int_equal(ps_ai_config_operator(&c, NULL, &key, false, NULL), 0);
+	assert_int_equal(ps_ai_config_operator(&c, NULL, NULL, &key, NULL), 0);
 	assert_int_equal(merge(&c, "{\"openai_endpoint\": \"https://evil.example/\"}", NULL), 1);
 	assert_string_equal(key_of(&c), "-");
 }
@@ -167,7 +175,7 @@ static void kept_and_restored(void **state)
 	(void)state;
 	assert_int_equal(ps_secret_set(&key, OTHER, strlen(OTHER)), 0);
 	ps_ai_config_init(&c, "", false);
-	assert_int_equal(ps_ai_config_operator(&c, "https://operator.example", &key, false, NULL), 0);
+	assert_int_equal(ps_ai_config_operator(&c, "https://operator.example", NULL, &key, NULL), 0);
 	assert_int_equal(merge(&c, "{\"openai_endpoint\": \"https://a.example\", \"api_key\": \"" KEY "\"}", NULL), 0);
 	kept = ps_ai_config_keep(&c);
 	assert_null(ps_value_get(kept, "model")); /* never set: stays the operator's or the default */
