@@ -63,7 +63,7 @@ char *ps_process_describe(const struct ps_process_end *end, char buf[static PS_P
 }
 
 /* Between fork and exec, perhaps beside other threads: nothing but system calls. */
-static void become(char *const argv[], int stdout_fd, enum ps_process_bond bond, pid_t parent)
+static void become(char *const argv[], char *const envp[], int stdout_fd, enum ps_process_bond bond, pid_t parent)
 {
 	static const char failed[] = "packetscope: cannot execute ";
 	struct sigaction plain = {.sa_handler = SIG_DFL};
@@ -86,7 +86,7 @@ static void become(char *const argv[], int stdout_fd, enum ps_process_bond bond,
 	if (null >= 0)
 		(void)dup2(null, STDIN_FILENO);
 	(void)dup2(stdout_fd >= 0 ? stdout_fd : STDERR_FILENO, STDOUT_FILENO);
-	(void)execv(argv[0], argv);
+	(void)execve(argv[0], argv, envp ? envp : environ);
 	(void)!write(STDERR_FILENO, failed, sizeof(failed) - 1);
 	(void)!write(STDERR_FILENO, argv[0], strlen(argv[0]));
 	(void)!write(STDERR_FILENO, "\n", 1);
@@ -95,6 +95,12 @@ static void become(char *const argv[], int stdout_fd, enum ps_process_bond bond,
 
 int ps_process_start(char *const argv[], int stdout_fd, enum ps_process_bond bond, struct ps_process *ret_process)
 {
+	return ps_process_start_with(argv, NULL, stdout_fd, bond, ret_process);
+}
+
+int ps_process_start_with(char *const argv[], char *const envp[], int stdout_fd, enum ps_process_bond bond,
+	struct ps_process *ret_process)
+{
 	pid_t parent = getpid();
 	pid_t pid = fork();
 	int pidfd;
@@ -102,7 +108,7 @@ int ps_process_start(char *const argv[], int stdout_fd, enum ps_process_bond bon
 	if (pid < 0)
 		return -errno;
 	if (pid == 0)
-		become(argv, stdout_fd, bond, parent);
+		become(argv, envp, stdout_fd, bond, parent);
 	pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 	if (pidfd < 0) {
 		int r = -errno;

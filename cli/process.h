@@ -47,6 +47,9 @@ enum ps_process_bond {
  * (-1). -errno of fork; a program that cannot be executed ends with code 127.
  */
 int ps_process_start(char *const argv[], int stdout_fd, enum ps_process_bond bond, struct ps_process *ret_process);
+/* The same with an environment of its own; NULL = ours. */
+int ps_process_start_with(char *const argv[], char *const envp[], int stdout_fd, enum ps_process_bond bond,
+	struct ps_process *ret_process);
 
 /* A process that somebody else started: for signals only. -ESRCH: it has gone. */
 int ps_process_adopt(pid_t pid, struct ps_process *ret_process);

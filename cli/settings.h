@@ -44,6 +44,10 @@ struct ps_settings {
 	bool table;
 	uint64_t count; /* 0 = no end */
 
+	/* ai */
+	const char *analyze_type, *prompt, *key_file;
+	bool no_tcp, no_icmp, no_stats;
+
 	/* replay */
 	const char *filters, *local;
 

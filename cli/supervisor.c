@@ -13,6 +13,7 @@ struct child {
 	struct ps_supervisor *owner;
 	const char *name;
 	char *const *argv;
+	char *const *envp; /* NULL = ours */
 	struct ps_process process;
 	struct ps_backoff backoff;
 	unsigned starts;
@@ -60,7 +61,7 @@ static int child_start(struct child *c)
 {
 	struct ps_supervisor *s = c->owner;
 	struct ps_child_note note = {.event = PS_CHILD_STARTED, .name = c->name};
-	int r = ps_process_start(c->argv, -1, PS_PROCESS_OUTLIVES, &c->process);
+	int r = ps_process_start_with(c->argv, c->envp, -1, PS_PROCESS_OUTLIVES, &c->process);
 
 	ps_backoff_started(&c->backoff, ps_clock_boot());
 	if (r < 0)
@@ -129,11 +130,17 @@ void ps_supervisor_free(struct ps_supervisor **supervisor)
 
 int ps_supervisor_add(struct ps_supervisor *s, const char *name, char *const *argv)
 {
+	return ps_supervisor_add_with(s, name, argv, NULL);
+}
+
+int ps_supervisor_add_with(struct ps_supervisor *s, const char *name, char *const *argv, char *const *envp)
+{
 	struct child *c = &s->child[s->n];
 
 	if (s->n == PS_PARTS_MAX)
 		return -ENOSPC;
-	*c = (struct child){.owner = s, .name = name, .argv = argv, .process = PS_PROCESS_NONE, .timer = -1};
+	*c = (struct child){
+		.owner = s, .name = name, .argv = argv, .envp = envp, .process = PS_PROCESS_NONE, .timer = -1};
 	s->n++;
 	return child_start(c);
 }

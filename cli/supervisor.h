@@ -41,6 +41,8 @@ void ps_supervisor_free(struct ps_supervisor **supervisor);
  * -errno when the first start fails, or the value of a callback that wanted an end.
  */
 int ps_supervisor_add(struct ps_supervisor *s, const char *name, char *const *argv);
+/* The same with an environment of its own, which must live as long; NULL = ours. */
+int ps_supervisor_add_with(struct ps_supervisor *s, const char *name, char *const *argv, char *const *envp);
 
 /*
  * Stops all, the last one first, each with SIGTERM and after timeout_ms SIGKILL. Nothing is started again. Returns how

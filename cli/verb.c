@@ -15,6 +15,7 @@
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
 #include "common/base/program.h"
+#include "common/base/secret.h"
 
 #define S struct ps_settings
 
@@ -91,6 +92,17 @@ static const struct ps_option filters_options[] = {
 	PS_OPT_END,
 };
 
+static const struct ps_option ai_options[] = {
+	PS_OPT_STR("type", 't', S, analyze_type, "", "TYPE", "security, performance, balanced or custom"),
+	PS_OPT_STR("prompt", 0, S, prompt, "", "TEXT", "what to look for (custom_prompt)"),
+	PS_OPT_BOOL("no-tcp", 0, S, no_tcp, "leave TCP connections out"),
+	PS_OPT_BOOL("no-icmp", 0, S, no_icmp, "leave ICMP out"),
+	PS_OPT_BOOL("no-stats", 0, S, no_stats, "leave the counters out"),
+	PS_OPT_STR("key-file", 0, S, key_file, "", "FILE", "config: the API key is this file's first line; - = standard input"),
+	OPT_GATEWAY,
+	PS_OPT_END,
+};
+
 static const struct ps_option watch_options[] = {
 	PS_OPT_STR("topics", 't', S, topics, "conn.new,conn.update,conn.end,icmp,drop,rule,finding", "A,B…",
 		"topics to show; also stats, snapshot; all = every one"),
@@ -157,6 +169,8 @@ const struct ps_verb ps_verbs[] = {
 	{"icmp", "[--limit N]", "ICMP traffic", icmp_options, ps_verb_icmp},
 	{"filters", "list | get ID | add NAME=VALUE… | set ID NAME=VALUE… | enable ID | disable ID | rm ID…",
 		"filter rules: look at them and change them", filters_options, ps_verb_filters},
+	{"ai", "status | config [NAME=VALUE…] [--key-file FILE] | generate | analyze | findings",
+		"what the AI worker finds, says and proposes", ai_options, ps_verb_ai},
 	{"stats", "", "every counter", api_options, ps_verb_stats},
 	{"watch", "[--topics conn.new,drop] [--where dst_port=443] [--table] [--count N]",
 		"what happens, as it happens", watch_options, ps_verb_watch},
@@ -257,10 +271,19 @@ static int run_verb(const struct ps_verb *verb, int argc, char **argv)
 	return verb->run(&settings, argc - 1, argv + 1);
 }
 
+static struct ps_secret openai_key;
+
+const struct ps_secret *ps_cli_openai_key(void)
+{
+	return &openai_key;
+}
+
 int ps_cli_main(int argc, char **argv)
 {
 	const struct ps_verb *verb;
 	const char *name = argc > 1 ? argv[1] : "help";
+
+	(void)ps_secret_take_env("OPENAI_API_KEY", &openai_key);
 
 	if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "-help") == 0)
 		name = "help";

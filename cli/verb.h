@@ -38,6 +38,10 @@ const struct ps_verb *ps_verb_find(const char *name);
  */
 int ps_cli_main(int argc, char **argv);
 
+/* OPENAI_API_KEY, which every verb takes out of its environment at once: for the AI worker, and for nobody else. */
+struct ps_secret;
+const struct ps_secret *ps_cli_openai_key(void);
+
 /* Says on standard error what failed, "packetscope: FIELD: message", and returns the exit code that fits err->status.
  */
 int ps_cli_fail(const struct ps_error *err);
@@ -61,6 +65,7 @@ int ps_verb_up(const struct ps_settings *s, int n, char **operands);
 int ps_verb_status(const struct ps_settings *s, int n, char **operands);
 int ps_verb_conns(const struct ps_settings *s, int n, char **operands);
 int ps_verb_icmp(const struct ps_settings *s, int n, char **operands);
+int ps_verb_ai(const struct ps_settings *s, int n, char **operands);
 int ps_verb_filters(const struct ps_settings *s, int n, char **operands);
 int ps_verb_stats(const struct ps_settings *s, int n, char **operands);
 int ps_verb_watch(const struct ps_settings *s, int n, char **operands);

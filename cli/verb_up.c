@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <net/if.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/claim.h"
@@ -16,6 +17,7 @@
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/secret.h"
 #include "common/bus/loop.h"
 
 /* Parts in the order in which they start; they stop the other way round. */
@@ -77,6 +79,8 @@ struct up {
 	struct ps_claim *claim;
 	struct ps_supervisor *supervisor;
 	struct ps_reporter *reporter;
+	struct ps_secret key_variable; /* "OPENAI_API_KEY=…", for the AI worker alone */
+	char **ai_environment;         /* NULL = ours */
 	bool proven[PARTS];  /* has lived for PS_BACKOFF_LIVED_NS once */
 	bool found_attached; /* the kernel part was there before we were */
 	struct command {
@@ -152,6 +156,29 @@ static bool is_attached(const char *pin_root)
 	return found;
 }
 
+/* Our environment and the key, which we have taken out of it. */
+static int build_ai_environment(struct up *up)
+{
+	const struct ps_secret *key = ps_cli_openai_key();
+	_cleanup_(ps_buf_free) struct ps_buf text = PS_BUF_INIT;
+	size_t n = 0;
+	int r;
+
+	if (!key->text)
+		return 0;
+	while (environ[n])
+		n++;
+	up->ai_environment = calloc(n + 2, sizeof(char *));
+	ps_buf_addf(&text, "OPENAI_API_KEY=%s", key->text);
+	if (!up->ai_environment || !ps_buf_str(&text))
+		return -ENOMEM;
+	r = ps_secret_set(&up->key_variable, (const char *)text.data, text.len);
+	explicit_bzero(text.data, text.cap);
+	memcpy(up->ai_environment, environ, n * sizeof(char *));
+	up->ai_environment[n] = up->key_variable.text;
+	return r;
+}
+
 /* Settings, programs and command lines. Nothing is started or changed yet. */
 static int prepare(struct up *up, struct ps_error *err)
 {
@@ -175,6 +202,8 @@ static int prepare(struct up *up, struct ps_error *err)
 		r = ps_program_find(name, up->command[i].program, err);
 		build_command(&up->s, i, &up->command[i]);
 	}
+	if (r == 0 && build_ai_environment(up) < 0)
+		r = ps_error_set(err, -ENOMEM, 500, "no_memory", "", "out of memory");
 	return r;
 }
 
@@ -236,7 +265,8 @@ static int watch_over(struct up *up, struct ps_error *err)
 	int r = ps_supervisor_new(up->loop, on_child, up, &up->supervisor);
 
 	for (unsigned i = 0; i < PARTS && r == 0; i++)
-		r = ps_supervisor_add(up->supervisor, part_names[i], up->command[i].argv);
+		r = ps_supervisor_add_with(up->supervisor, part_names[i], up->command[i].argv,
+			i == AI_WORKER ? up->ai_environment : NULL);
 	if (r == 0)
 		r = ps_reporter_new(&up->s, &up->reporter, err);
 	if (r == 0)
@@ -278,6 +308,9 @@ static int wind_up(struct up *up, int r)
 	ps_supervisor_free(&up->supervisor);
 	ps_loop_free(&up->loop);
 	ps_claim_release(&up->claim);
+	free(up->ai_environment);
+	up->ai_environment = NULL;
+	ps_secret_free(&up->key_variable);
 	return r;
 }
 

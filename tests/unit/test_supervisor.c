@@ -236,6 +236,23 @@ static void starts_again_what_dies(void **state)
 	finish(&d);
 }
 
+/* What is meant for one part is in that part's environment, at every start, and in no other's. */
+static void an_environment_of_its_own(void **state)
+{
+	char *const envp[] = {"PS_TEST_SECRET=for-one", NULL};
+	struct diary d = {.end_at = 3};
+
+	(void)state;
+	begin(&d);
+	assert_int_equal(ps_supervisor_add_with(d.supervisor, "with",
+				 SH("[ \"$PS_TEST_SECRET\" = for-one ] && exec sleep 0.05; exit 9"), envp),
+		0);
+	assert_int_equal(ps_supervisor_add(d.supervisor, "without", SH("[ -z \"$PS_TEST_SECRET\" ] && exec sleep 60")), 0);
+	assert_int_equal(ps_loop_run(d.loop), 42);
+	assert_int_equal(d.last.code, 0);
+	finish(&d);
+}
+
 static void one_death_is_nobody_elses(void **state)
 {
 	struct diary d = {.end_at = 2};
@@ -309,6 +326,7 @@ int main(void)
 		cmocka_unit_test(bonds),
 		cmocka_unit_test(finds_programs),
 		cmocka_unit_test(starts_again_what_dies),
+		cmocka_unit_test(an_environment_of_its_own),
 		cmocka_unit_test(one_death_is_nobody_elses),
 		cmocka_unit_test(stops_in_order),
 		cmocka_unit_test(a_callback_may_end_it),
