@@ -46,8 +46,8 @@
 #define PS_WARNINGS_MAX 8
 
 /*
- * Groups of each kind that a summary tells apart: 100 bytes each, given back when it is answered. 65,536 hosts or services
- * are more than anybody reads; what comes after them is in the sums.
+ * Groups of each kind that a summary tells apart: 100 bytes each, given back when it is answered. 65,536 hosts or
+ * services are more than anybody reads; what comes after them is in the sums.
  */
 #define PS_TOP_GROUPS_MAX 65536u
 #define PS_TOP_SLOTS_MIN 256u

@@ -9,7 +9,7 @@
 struct question {
 	struct question *next;
 	uint64_t id;
-	bool unsent; /* nobody listens: answered at the next turn of the loop */
+	bool unsent;       /* nobody listens: answered at the next turn of the loop */
 	uint64_t deadline; /* boot time, ns */
 	ps_ask_fn fn;
 	void *arg;
@@ -85,8 +85,8 @@ static int on_reply(void *arg)
 	return 0;
 }
 
-int ps_ask_new(struct ps_bus *bus, struct ps_loop *loop, const char *endpoint, struct ps_ask **ret_ask,
-	struct ps_error *err)
+int ps_ask_new(
+	struct ps_bus *bus, struct ps_loop *loop, const char *endpoint, struct ps_ask **ret_ask, struct ps_error *err)
 {
 	_cleanup_(ps_ask_free) struct ps_ask *ask = calloc(1, sizeof(*ask));
 	int r;

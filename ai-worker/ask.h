@@ -11,8 +11,8 @@
 struct ps_ask;
 
 /* `endpoint`: the aggregator's control socket. -errno fills err. */
-int ps_ask_new(struct ps_bus *bus, struct ps_loop *loop, const char *endpoint, struct ps_ask **ret_ask,
-	struct ps_error *err);
+int ps_ask_new(
+	struct ps_bus *bus, struct ps_loop *loop, const char *endpoint, struct ps_ask **ret_ask, struct ps_error *err);
 void ps_ask_free(struct ps_ask **ask); /* what waits is forgotten: no callback */
 
 /* One of the two is given; the callee may take body and payload out of the reply. */

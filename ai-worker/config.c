@@ -115,8 +115,8 @@ static int read_endpoint(
 	return r < 0 ? r : ps_endpoint_permitted(&ch->endpoint, c->allow, err);
 }
 
-static int read_field(const struct ps_ai_config *c, enum field f, const struct ps_value *v, struct change *ch,
-	struct ps_error *err)
+static int read_field(
+	const struct ps_ai_config *c, enum field f, const struct ps_value *v, struct change *ch, struct ps_error *err)
 {
 	double d = 0;
 	int r;
@@ -163,8 +163,7 @@ static bool is_echo(const char *name)
 	return false;
 }
 
-static int read_body(
-	const struct ps_ai_config *c, const struct ps_value *body, struct change *ch, struct ps_error *err)
+static int read_body(const struct ps_ai_config *c, const struct ps_value *body, struct change *ch, struct ps_error *err)
 {
 	if (ps_value_kind(body) != PS_VALUE_MAP)
 		return bad(err, "", "the configuration must be a JSON object");

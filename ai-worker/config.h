@@ -1,6 +1,6 @@
 /*
- * What the AI worker is told about its LLM: by the operator at its start (environment, configuration file, key file) and
- * by POST /api/ai/config, whose values win and are kept in the state directory. Pure.
+ * What the AI worker is told about its LLM: by the operator at its start (environment, configuration file, key file)
+ * and by POST /api/ai/config, whose values win and are kept in the state directory. Pure.
  *
  * A key belongs to the origin (scheme, host, port) that it was given with and is used for no other: whoever changes the
  * endpoint without giving a key is left without one.
@@ -47,9 +47,9 @@ int ps_ai_config_operator(struct ps_ai_config *c, const char *endpoint, const ch
 	struct ps_error *err);
 
 /*
- * Merges what a body gives: openai_endpoint, api_key, model, temperature, timeout, debug; null or "" takes a value away.
- * All or nothing. *ret_warnings (may be NULL): sentences about what the caller may not expect. -EINVAL, -EPERM, -ENOMEM
- * fill err; no message ever shows the key.
+ * Merges what a body gives: openai_endpoint, api_key, model, temperature, timeout, debug; null or "" takes a value
+ * away. All or nothing. *ret_warnings (may be NULL): sentences about what the caller may not expect. -EINVAL, -EPERM,
+ * -ENOMEM fill err; no message ever shows the key.
  */
 int ps_ai_config_merge(
 	struct ps_ai_config *c, const struct ps_value *body, struct ps_value **ret_warnings, struct ps_error *err);

@@ -201,8 +201,7 @@ static int start(struct work *w)
 
 	if (r < 0)
 		return r;
-	return ps_run_start(
-		&env, &w->asked.question, w->asked.caller, &picture, &desk->config, w->deadline, &w->run);
+	return ps_run_start(&env, &w->asked.question, w->asked.caller, &picture, &desk->config, w->deadline, &w->run);
 }
 
 static void run_more(struct ps_desk *desk)
@@ -368,8 +367,8 @@ static int read_key_file(const char *path, struct ps_secret *key, struct ps_erro
 	size_t len = s ? strcspn(s, "\r\n") : 0;
 
 	if (r < 0)
-		return ps_error_set(err, -EINVAL, 400, "bad_value", "api-key-file", "cannot read %.160s: %s", path,
-			strerror(-r));
+		return ps_error_set(
+			err, -EINVAL, 400, "bad_value", "api-key-file", "cannot read %.160s: %s", path, strerror(-r));
 	if (len == 0)
 		return ps_error_set(err, -EINVAL, 400, "bad_value", "api-key-file",
 			"the first line of %.160s is empty; it must be the API key", path);

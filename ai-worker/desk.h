@@ -17,12 +17,12 @@ struct ps_desk;
 /* What the operator says at the start. */
 struct ps_desk_settings {
 	const char *state_dir;
-	const char *endpoint;   /* NULL or "" = none */
-	const char *model;      /* NULL or "" = the default */
-	const char *key_file;   /* "" = none; else the operator's key is its first line */
-	struct ps_secret key;   /* of the environment; taken over */
+	const char *endpoint; /* NULL or "" = none */
+	const char *model;    /* NULL or "" = the default */
+	const char *key_file; /* "" = none; else the operator's key is its first line */
+	struct ps_secret key; /* of the environment; taken over */
 	bool debug;
-	const char *allow;      /* ps_endpoint_listed */
+	const char *allow; /* ps_endpoint_listed */
 	const char *ca_file;
 	bool auto_enforce;
 	unsigned prompt_tokens, answer_tokens;
@@ -57,7 +57,8 @@ void ps_desk_free(struct ps_desk **desk); /* jobs that run are given up */
 /*
  * The status of the reply, and *ret_body (the caller's) or err; PS_DESK_LATER; -ENOENT: the op is not the desk's.
  */
-int ps_desk_answer(struct ps_desk *desk, const struct ps_request *req, struct ps_value **ret_body, struct ps_error *err);
+int ps_desk_answer(
+	struct ps_desk *desk, const struct ps_request *req, struct ps_value **ret_body, struct ps_error *err);
 
 /* Adds is_configured, has_api_key, has_endpoint, has_model, engine, model, endpoint, jobs to a status. -ENOMEM. */
 int ps_desk_status(const struct ps_desk *desk, struct ps_value *status);

@@ -19,10 +19,10 @@ struct ps_dialogue {
 	double temperature;
 	unsigned answer_tokens;
 	struct ps_llm_habits habits;
-	unsigned tries;       /* of the request in hand that failed for a reason that may pass */
-	char *text;           /* what the model said last */
-	bool cut;             /* at the limit of tokens */
-	char *repair;         /* what was wrong with it; NULL = nothing yet */
+	unsigned tries; /* of the request in hand that failed for a reason that may pass */
+	char *text;     /* what the model said last */
+	bool cut;       /* at the limit of tokens */
+	char *repair;   /* what was wrong with it; NULL = nothing yet */
 	uint64_t tokens;
 };
 
@@ -98,8 +98,7 @@ static struct ps_value *messages_of(const struct ps_dialogue *d)
 			d->repair);
 		if (!ps_buf_str(&text))
 			return NULL;
-		r |= add_message(
-			list, "assistant", d->text, ps_utf8_cut(d->text, strlen(d->text), PS_AI_REPAIR_SHOWN));
+		r |= add_message(list, "assistant", d->text, ps_utf8_cut(d->text, strlen(d->text), PS_AI_REPAIR_SHOWN));
 		r |= add_message(list, "user", ps_buf_str(&text), text.len);
 	}
 	return r ? NULL : PS_TAKE(list);
@@ -144,8 +143,7 @@ void ps_dialogue_request(struct ps_dialogue *d, struct ps_buf *out)
 
 /* --- what comes back ----------------------------------------------------------------------------- */
 
-#define fail(err, status, code, ...) \
-	((void)ps_error_set(err, -EIO, status, code, "", __VA_ARGS__), PS_DIALOGUE_FAILED)
+#define fail(err, status, code, ...) ((void)ps_error_set(err, -EIO, status, code, "", __VA_ARGS__), PS_DIALOGUE_FAILED)
 
 /* What an endpoint says of its error: {"error": {"message"}}, {"error": "…"}, {"message"}, {"detail"}, or the body's
  * beginning. */
@@ -221,23 +219,34 @@ static enum ps_dialogue_step no_answer(struct ps_dialogue *d, const struct ps_ht
 {
 	switch (a->outcome) {
 	case PS_HTTP_NO_HOST:
-		return fail(err, 502, "no_host", "The endpoint's host has no address (%s): check openai_endpoint and "
-						 "name resolution", a->detail);
+		return fail(err, 502, "no_host",
+			"The endpoint's host has no address (%s): check openai_endpoint and "
+			"name resolution",
+			a->detail);
 	case PS_HTTP_NO_CONNECT:
-		return fail(err, 502, "no_connect", "Nothing answers at the endpoint (%s): is it running, and is there a "
-						    "way to it?", a->detail);
+		return fail(err, 502, "no_connect",
+			"Nothing answers at the endpoint (%s): is it running, and is there a "
+			"way to it?",
+			a->detail);
 	case PS_HTTP_NOT_ALLOWED:
-		return fail(err, 403, "not_allowed", "The endpoint must not be reached: %s; if an LLM really is there, "
-						     "add its host to allow-endpoints in the configuration file", a->detail);
+		return fail(err, 403, "not_allowed",
+			"The endpoint must not be reached: %s; if an LLM really is there, "
+			"add its host to allow-endpoints in the configuration file",
+			a->detail);
 	case PS_HTTP_NO_TRUST:
-		return fail(err, 502, "no_trust", "The endpoint's certificate is not trusted (%s): install its authority "
-						  "on this host, or name it with ca-file", a->detail);
+		return fail(err, 502, "no_trust",
+			"The endpoint's certificate is not trusted (%s): install its authority "
+			"on this host, or name it with ca-file",
+			a->detail);
 	case PS_HTTP_TIMED_OUT:
-		return fail(err, 504, "timed_out", "The endpoint did not answer in time: raise timeout (POST "
-						   "/api/ai/config), or ask a faster model");
+		return fail(err, 504, "timed_out",
+			"The endpoint did not answer in time: raise timeout (POST "
+			"/api/ai/config), or ask a faster model");
 	case PS_HTTP_TOO_LARGE:
-		return fail(err, 502, "too_large", "The endpoint's answer is larger than %d bytes: it is no chat "
-						   "completion; check openai_endpoint", PS_AI_ANSWER_BYTES);
+		return fail(err, 502, "too_large",
+			"The endpoint's answer is larger than %d bytes: it is no chat "
+			"completion; check openai_endpoint",
+			PS_AI_ANSWER_BYTES);
 	case PS_HTTP_CUT:
 		return try_again(d, a, left, wall, "The endpoint closed the connection in the middle", ret_wait, err);
 	case PS_HTTP_ANSWERED:
@@ -271,11 +280,15 @@ static enum ps_dialogue_step refused(struct ps_dialogue *d, const struct ps_http
 
 	error_text(a, said, sizeof(said));
 	if (a->status >= 300 && a->status < 400)
-		return fail(err, 502, "redirect", "The endpoint redirects to %s; redirects are not followed: if that "
-						  "is right, make it openai_endpoint", *a->location ? a->location : "nowhere");
+		return fail(err, 502, "redirect",
+			"The endpoint redirects to %s; redirects are not followed: if that "
+			"is right, make it openai_endpoint",
+			*a->location ? a->location : "nowhere");
 	if (a->status == 401 || a->status == 403)
-		return fail(err, 502, "bad_key", "The endpoint refused the API key (%d): %s. Give the right one: POST "
-						 "api_key to /api/ai/config", a->status, said);
+		return fail(err, 502, "bad_key",
+			"The endpoint refused the API key (%d): %s. Give the right one: POST "
+			"api_key to /api/ai/config",
+			a->status, said);
 	if (a->status == 429 || a->status >= 500) {
 		(void)snprintf(what, sizeof(what), "The endpoint answers %d%s", a->status,
 			a->status == 429 ? " (too many requests, or no credit)" : "");
@@ -286,13 +299,14 @@ static enum ps_dialogue_step refused(struct ps_dialogue *d, const struct ps_http
 		return PS_DIALOGUE_SEND;
 	}
 	if (a->status == 404)
-		return fail(err, 502, "not_found", "The endpoint knows no such path or model (404): %s. Check "
-						   "openai_endpoint and model", said);
+		return fail(err, 502, "not_found",
+			"The endpoint knows no such path or model (404): %s. Check "
+			"openai_endpoint and model",
+			said);
 	return fail(err, 502, "refused", "The endpoint refused the request (%d): %s", a->status, said);
 }
 
-static enum ps_dialogue_step read_answer(
-	struct ps_dialogue *d, const struct ps_http_answer *a, struct ps_error *err)
+static enum ps_dialogue_step read_answer(struct ps_dialogue *d, const struct ps_http_answer *a, struct ps_error *err)
 {
 	_cleanup_(ps_value_free) struct ps_value *v = NULL;
 	const struct ps_value *choice, *message;
@@ -300,8 +314,10 @@ static enum ps_dialogue_step read_answer(
 	struct ps_error why = {0};
 
 	if (ps_json_parse((const char *)a->body.data, a->body.len, &v, &why) < 0)
-		return fail(err, 502, "bad_answer", "The endpoint answered %s that is no JSON; is openai_endpoint the "
-						    "URL of a chat completions API?", *a->content_type ? a->content_type : "something");
+		return fail(err, 502, "bad_answer",
+			"The endpoint answered %s that is no JSON; is openai_endpoint the "
+			"URL of a chat completions API?",
+			*a->content_type ? a->content_type : "something");
 	choice = ps_value_at(ps_value_get(v, "choices"), 0);
 	message = ps_value_get(choice, "message");
 	text = ps_value_get_string(message, "content", NULL);
@@ -313,8 +329,9 @@ static enum ps_dialogue_step read_answer(
 	if (strcmp(finish, "content_filter") == 0)
 		return fail(err, 502, "model_refused", "The endpoint's content filter held the answer back");
 	if (!text)
-		return fail(err, 502, "bad_answer", "The endpoint's answer has no choices[0].message.content; is "
-						    "openai_endpoint the URL of a chat completions API?");
+		return fail(err, 502, "bad_answer",
+			"The endpoint's answer has no choices[0].message.content; is "
+			"openai_endpoint the URL of a chat completions API?");
 	free(d->text);
 	d->text = strdup(text);
 	d->cut = strcmp(finish, "length") == 0;

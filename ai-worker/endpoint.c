@@ -44,7 +44,8 @@ static int read_port(const char *text, size_t len, uint16_t *port, struct ps_err
 	for (size_t i = 0; i < len; i++)
 		n = isdigit((unsigned char)text[i]) && len <= 5 ? n * 10 + (unsigned long)(text[i] - '0') : 99999;
 	if (n == 0 || n > UINT16_MAX)
-		return bad(err, "the port \"%.*s\" must be a number from 1 to 65535", (int)PS_MIN(len, (size_t)16), text);
+		return bad(
+			err, "the port \"%.*s\" must be a number from 1 to 65535", (int)PS_MIN(len, (size_t)16), text);
 	*port = (uint16_t)n;
 	return 0;
 }
@@ -96,8 +97,8 @@ static bool is_azure(const struct ps_llm_endpoint *ep, const char *path)
 }
 
 /* The path to call; `path` is "" or begins with '/', `query` is "" or begins with '?'. */
-static int build_url(struct ps_llm_endpoint *ep, const char *path, size_t path_len, const char *query,
-	struct ps_error *err)
+static int build_url(
+	struct ps_llm_endpoint *ep, const char *path, size_t path_len, const char *query, struct ps_error *err)
 {
 	const char *v6 = strchr(ep->host, ':') ? "[" : "", *add = CALL;
 

@@ -15,8 +15,8 @@
 
 struct ps_llm_endpoint {
 	bool tls;
-	bool azure; /* the key goes into api-key, and the deployment names the model */
-	bool own;   /* loopback, a private address, or a name without dots: needs no key */
+	bool azure;                  /* the key goes into api-key, and the deployment names the model */
+	bool own;                    /* loopback, a private address, or a name without dots: needs no key */
 	char host[PS_ENDPOINT_HOST]; /* lower case; IPv6 without brackets */
 	uint16_t port;
 	char origin[PS_ENDPOINT_HOST + 32]; /* "https://api.openai.com:443": what a key belongs to */

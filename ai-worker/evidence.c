@@ -64,8 +64,8 @@ static bool proposal_matches(const struct ps_rule *rule, const struct ps_finding
 	uint8_t family = p->src.family ? p->src.family : p->dst.family ? p->dst.family : f->target.addr.family;
 	struct ps_addr src = or_any(p->src.family ? &p->src : &f->source, family);
 	struct ps_addr dst = or_any(p->dst.family ? &p->dst : &f->target.addr, family);
-	struct ps_rule_key key = packet(
-		&src, &dst, p->protocol, p->src_port, p->dst_port ? p->dst_port : f->target.port);
+	struct ps_rule_key key =
+		packet(&src, &dst, p->protocol, p->src_port, p->dst_port ? p->dst_port : f->target.port);
 
 	if (!p->proposed || !family)
 		return false;

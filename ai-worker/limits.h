@@ -23,6 +23,8 @@
 
 /* Findings in an answer, if nobody says how many: a screen or two. */
 #define PS_AI_FINDINGS_DEFAULT 100
+/* A finding that is over speaks of now for so long. */
+#define PS_AI_FINDINGS_RECENT_NS (3600ull * 1000000000ull)
 
 /* Messages of the bus that are taken before requests have their turn: 16,384 records at most, some 30 ms. */
 #define PS_AI_LOOKOUT_BURST 16
@@ -52,18 +54,18 @@
 #define PS_AI_TEXT_MAX 8192          /* bytes of `analysis` */
 #define PS_AI_SUGGESTIONS_MAX 20
 #define PS_AI_SUGGESTION_MAX 500
-#define PS_AI_FILTERS_MAX 10  /* what a person can check */
-#define PS_AI_REJECTED_MAX 20 /* shown; the rest is counted */
-#define PS_AI_EVIDENCE_MAX 20 /* connections and findings that a rule may cite */
-#define PS_AI_RULE_TTL 3600   /* seconds, if the answer names none */
+#define PS_AI_FILTERS_MAX 10      /* what a person can check */
+#define PS_AI_REJECTED_MAX 20     /* shown; the rest is counted */
+#define PS_AI_EVIDENCE_MAX 20     /* connections and findings that a rule may cite */
+#define PS_AI_RULE_TTL 3600       /* seconds, if the answer names none */
 #define PS_AI_RULE_TTL_MAX 604800 /* a week: what should stay longer, a person decides */
 #define PS_AI_REPAIR_SHOWN 4000   /* bytes of the invalid answer that are shown to the model again */
 
 /* Calls. */
 #define PS_AI_CONNECT_TIMEOUT_MS 10000
-#define PS_AI_TRIES 3                 /* of one request that ends in 429, 5xx or a broken connection */
+#define PS_AI_TRIES 3                  /* of one request that ends in 429, 5xx or a broken connection */
 #define PS_AI_BACKOFF_NS 1000000000ull /* before the second; doubles */
-#define PS_AI_HABITS_MAX 16           /* endpoints whose habits are remembered */
+#define PS_AI_HABITS_MAX 16            /* endpoints whose habits are remembered */
 
 /* Jobs. */
 #define PS_AI_RUNNING_MAX 2 /* LLM calls in flight: an account's rate limit is soon reached */

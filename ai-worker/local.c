@@ -14,8 +14,8 @@ static void add_finding(struct ps_buf *text, const struct ps_finding *f)
 {
 	char id[PS_FINDING_ID_TEXT];
 
-	ps_buf_addf(text, "%s, %s, %s, confidence %.2f: %s\n", ps_finding_id(f->id, id),
-		ps_severity_name(f->severity), f->open ? "going on" : "over", f->confidence, f->title);
+	ps_buf_addf(text, "%s, %s, %s, confidence %.2f: %s\n", ps_finding_id(f->id, id), ps_severity_name(f->severity),
+		f->open ? "going on" : "over", f->confidence, f->title);
 }
 
 static int add_findings(struct ps_value *answer, const struct ps_picture *p)

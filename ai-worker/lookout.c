@@ -167,6 +167,30 @@ const struct ps_detect *ps_lookout_detect(const struct ps_lookout *lookout)
 	return lookout->detect;
 }
 
+int ps_lookout_recent(const struct ps_lookout *l, uint64_t wall, struct ps_finding **ret_findings, size_t *ret_n)
+{
+	size_t n = 0, all = ps_detect_count(l->detect);
+	struct ps_finding *list = calloc(PS_AI_FINDINGS_DEFAULT, sizeof(*list));
+
+	if (!list)
+		return -ENOMEM;
+	for (size_t i = 0; i < all && n < PS_AI_FINDINGS_DEFAULT; i++) {
+		const struct ps_finding *f = ps_detect_finding(l->detect, i);
+
+		if (f->open || f->last + PS_AI_FINDINGS_RECENT_NS > wall)
+			list[n++] = *f;
+	}
+	*ret_findings = list;
+	*ret_n = n;
+	return 0;
+}
+
+void ps_lookout_tell_job(struct ps_lookout *l, const struct ps_value *job)
+{
+	if (ps_publisher_map(l->findings, PS_TOPIC_JOB, job) < 0)
+		l->untold++;
+}
+
 /* --- answering ----------------------------------------------------------------------------------- */
 
 struct ps_value *ps_lookout_status(const struct ps_lookout *l)

@@ -23,6 +23,13 @@ void ps_lookout_free(struct ps_lookout **lookout);
 /* The detectors, for whoever wants findings as structs: ps_detect_count, ps_detect_finding. */
 const struct ps_detect *ps_lookout_detect(const struct ps_lookout *lookout);
 
+/* Copies of the incidents that are open or ended within PS_AI_FINDINGS_RECENT_NS, at most PS_AI_FINDINGS_DEFAULT of the
+ * newest. -ENOMEM. */
+int ps_lookout_recent(const struct ps_lookout *lookout, uint64_t wall, struct ps_finding **ret_findings, size_t *ret_n);
+
+/* Publishes a job's progress beside the findings. */
+void ps_lookout_tell_job(struct ps_lookout *lookout, const struct ps_value *job);
+
 /*
  * The op `findings` (docs/control.md): {limit, open} → {findings: […], detect: {…}}, times as text. The status of the
  * reply, and *ret_body (the caller's) or err.

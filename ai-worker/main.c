@@ -49,8 +49,7 @@ static const struct ps_option options[] = {
 		"the LLM's API key (instead of OPENAI_API_KEY)"),
 	PS_OPT_STR("allow-endpoints", 0, struct settings, allow_endpoints, "", "HOST[:PORT][,…]",
 		"the only hosts that may be configured as an LLM (any)"),
-	PS_OPT_STR("ca-file", 0, struct settings, ca_file, "", "FILE",
-		"certificates to trust instead of the system's"),
+	PS_OPT_STR("ca-file", 0, struct settings, ca_file, "", "FILE", "certificates to trust instead of the system's"),
 	PS_OPT_BOOL("auto-enforce", 0, struct settings, auto_enforce,
 		"propose rules that drop; otherwise shadows that only count"),
 	PS_OPT_U64("prompt-tokens", 0, struct settings, prompt_tokens, PS_STRING(PS_AI_PROMPT_TOKENS), 1000,
@@ -88,8 +87,8 @@ static int on_message(void *arg)
 	return 0;
 }
 
-static void reply(void *arg, const struct ps_request *req, int status, const struct ps_value *body,
-	const struct ps_error *err)
+static void reply(
+	void *arg, const struct ps_request *req, int status, const struct ps_value *body, const struct ps_error *err)
 {
 	struct program *p = arg;
 	int r = ps_responder_reply(p->ai, req, status, body, NULL, 0, err);
@@ -201,8 +200,8 @@ static int find_endpoints(const struct settings *s, struct ps_endpoints *ret_ep,
 	return 0;
 }
 
-static int open_desk(struct program *p, const struct settings *s, const struct ps_endpoints *ep,
-	struct ps_secret *key, struct ps_error *err)
+static int open_desk(struct program *p, const struct settings *s, const struct ps_endpoints *ep, struct ps_secret *key,
+	struct ps_error *err)
 {
 	const char *debug = getenv("AI_DEBUG");
 	struct ps_desk_settings settings = {

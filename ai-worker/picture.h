@@ -15,8 +15,8 @@
 struct ps_picture {
 	uint64_t wall; /* when, ns since 1970 */
 	bool have_snapshot;
-	double snapshot_age;    /* seconds */
-	struct ps_conn *conns;  /* the most recently active ones */
+	double snapshot_age;   /* seconds */
+	struct ps_conn *conns; /* the most recently active ones */
 	size_t n_conns;
 	struct ps_icmp *icmp;
 	size_t n_icmp;

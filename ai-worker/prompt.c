@@ -30,8 +30,9 @@ static const char role[] =
 	"State only what the measurements show, with numbers. Do not invent addresses, ids or counters.\n";
 
 static const char *const strategy[PS_ANALYZE_TYPES] = {
-	[PS_ANALYZE_SECURITY] = "Look for attacks and misuse: scans, floods, guessed passwords, tunnels, amplification, "
-				"beacons.\n",
+	[PS_ANALYZE_SECURITY] =
+		"Look for attacks and misuse: scans, floods, guessed passwords, tunnels, amplification, "
+		"beacons.\n",
 	[PS_ANALYZE_PERFORMANCE] = "Look for what makes connections slow: loss, retransmissions, closed windows, long "
 				   "round trips, who takes most of the bandwidth.\n",
 	[PS_ANALYZE_BALANCED] = "Look for attacks and misuse, and for what makes connections slow.\n",
@@ -40,18 +41,22 @@ static const char *const strategy[PS_ANALYZE_TYPES] = {
 
 static const char filters_form[] =
 	"Answer with one JSON object and nothing else:\n"
-	"{\"analysis\": text, \"suggestions\": [text], \"filters\": [{\"rule_type\": \"basic|tcp|udp|icmp\", \"src_ip\": "
+	"{\"analysis\": text, \"suggestions\": [text], \"filters\": [{\"rule_type\": \"basic|tcp|udp|icmp\", "
+	"\"src_ip\": "
 	"address, network or \"any\", \"dst_ip\": same, \"src_port\": \"0\" for any or \"443\" or \"8000-8100\", "
-	"\"dst_port\": same, \"tcp_flags\": \"\" or \"SYN\" or \"SYN|ACK\", \"icmp_type\": 255 for any, \"icmp_code\": 255 "
-	"for any, \"direction\": \"ingress|egress|both\", \"action\": \"drop|allow\", \"ttl\": seconds, \"comment\": text, "
+	"\"dst_port\": same, \"tcp_flags\": \"\" or \"SYN\" or \"SYN|ACK\", \"icmp_type\": 255 for any, \"icmp_code\": "
+	"255 "
+	"for any, \"direction\": \"ingress|egress|both\", \"action\": \"drop|allow\", \"ttl\": seconds, \"comment\": "
+	"text, "
 	"\"reason\": text with numbers, \"connections\": [ids], \"findings\": [ids]}]}\n"
-	"At most 10 filters; none is right if nothing is wrong. Each must be as narrow as what it is for: name the address, "
-	"port or ICMP type. Each must cite in connections or findings the ids of what it matches, from the data; others "
+	"At most 10 filters; none is right if nothing is wrong. Each must be as narrow as what it is for: name the "
+	"address, "
+	"port or ICMP type. Each must cite in connections or findings the ids of what it matches, from the data; "
+	"others "
 	"are thrown away. Do not repeat rules that exist, do not cut off the operator.\n";
 
-static const char analysis_form[] =
-	"Answer with one JSON object and nothing else:\n"
-	"{\"summary\": one sentence, \"analysis\": text, \"suggestions\": [text]}\n";
+static const char analysis_form[] = "Answer with one JSON object and nothing else:\n"
+				    "{\"summary\": one sentence, \"analysis\": text, \"suggestions\": [text]}\n";
 
 /* --- data ---------------------------------------------------------------------------------------- */
 
@@ -125,7 +130,8 @@ static void finding_row(struct ps_buf *row, const struct ps_finding *f)
 }
 
 static const char conn_columns[] =
-	"[\"id\",\"proto\",\"src\",\"sport\",\"dst\",\"dport\",\"state\",\"orig_packets\",\"resp_packets\",\"orig_bytes\","
+	"[\"id\",\"proto\",\"src\",\"sport\",\"dst\",\"dport\",\"state\",\"orig_packets\",\"resp_packets\",\"orig_"
+	"bytes\","
 	"\"resp_bytes\",\"seconds\",\"retransmitted\",\"rtt_us\",\"zero_windows\",\"dropped\"]";
 
 static void conn_row(struct ps_buf *row, const struct ps_conn *c)
@@ -222,7 +228,8 @@ static size_t add_connections(struct data *d, const struct ps_question *q, const
 			order[n++] = (struct scored){badness(&p->conns[i], p, q->type), &p->conns[i]};
 	}
 	qsort(order, n, sizeof(*order), by_score);
-	ps_buf_addf(d->out, ",\n\"connections_known\":%zu,\"connection_columns\":%s,\n\"connections\":[", n, conn_columns);
+	ps_buf_addf(
+		d->out, ",\n\"connections_known\":%zu,\"connection_columns\":%s,\n\"connections\":[", n, conn_columns);
 	for (; taken < n; taken++) {
 		ps_buf_reset(&row);
 		conn_row(&row, order[taken].conn);
@@ -328,7 +335,8 @@ static void add_figures(struct ps_buf *out, const struct ps_question *q, const s
 		ps_buf_addf(out,
 			",\"tcp_packets\":%" PRIu64 ",\"retransmitted\":%" PRIu64 ",\"out_of_order\":%" PRIu64
 			",\"zero_windows\":%" PRIu64 ",\"rtt_median_us\":%u,\"rtt_max_us\":%u",
-			f.tcp_packets, f.retrans_packets, f.out_of_order, f.zero_windows, f.rtt_median_us, f.rtt_max_us);
+			f.tcp_packets, f.retrans_packets, f.out_of_order, f.zero_windows, f.rtt_median_us,
+			f.rtt_max_us);
 	ps_buf_adds(out, "}");
 	add_ends(out, "talkers", f.talkers, f.n_talkers);
 	add_ends(out, "services", f.services, f.n_services);
@@ -343,7 +351,8 @@ static void add_stats(struct ps_buf *out, const struct ps_value *stats)
 		",\n\"now\":{\"packets_per_second\":%.1f,\"bytes_per_second\":%.1f,\"new_connections_per_second\":%.2f,"
 		"\"table_fill\":%.3f},\n\"since_start\":{",
 		ps_value_as_real(ps_value_get(rates, "packets"), 0), ps_value_as_real(ps_value_get(rates, "bytes"), 0),
-		ps_value_as_real(ps_value_get(rates, "conns_new"), 0), ps_value_as_real(ps_value_get(table, "fill"), 0));
+		ps_value_as_real(ps_value_get(rates, "conns_new"), 0),
+		ps_value_as_real(ps_value_get(table, "fill"), 0));
 	for (size_t i = 0; i < PS_ARRAY_SIZE(totals); i++)
 		ps_buf_addf(out, "%s\"%s\":%" PRIu64, i ? "," : "", totals[i], ps_value_get_uint(stats, totals[i], 0));
 	ps_buf_adds(out, "}");

@@ -1,5 +1,6 @@
 /*
- * The question to the LLM: numbers and addresses of the picture, chosen to fit a budget of tokens, the worst first. Pure.
+ * The question to the LLM: numbers and addresses of the picture, chosen to fit a budget of tokens, the worst first.
+ * Pure.
  *
  * There are typed fields only, never bytes from the wire. The few texts that others may have written (a rule's comment)
  * are quoted as JSON strings without control characters or angle brackets, cut to PS_AI_QUOTED_MAX bytes, inside the

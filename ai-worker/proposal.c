@@ -77,8 +77,8 @@ static int rule_body(const struct ps_value *given, struct ps_value *body, struct
 				use = words[k].use;
 		}
 		if (use == NEVER)
-			return reject(err, name, "%s is no part of a proposal: only who installs a rule decides that",
-				name);
+			return reject(
+				err, name, "%s is no part of a proposal: only who installs a rule decides that", name);
 		if (use == OURS || ps_value_kind(v) == PS_VALUE_NULL)
 			continue;
 		if (ps_value_set(body, name, ps_value_copy(v)) < 0)
@@ -105,18 +105,20 @@ static bool tests(const struct ps_value *shown, const struct ps_value *plain, co
 /* A rule that would hit everybody is no answer to anything. */
 static int check_breadth(const struct ps_value *shown, const struct ps_value *plain, struct ps_error *err)
 {
-	static const char *const narrow[] = {
-		"src_port", "dst_port", "icmp_type", "inner_src_ip", "inner_dst_ip", "inner_src_port", "inner_dst_port"};
+	static const char *const narrow[] = {"src_port", "dst_port", "icmp_type", "inner_src_ip", "inner_dst_ip",
+		"inner_src_port", "inner_dst_port"};
 	bool somebody = names_somebody(shown, "src_ip") || names_somebody(shown, "dst_ip"), something = somebody;
 
 	for (size_t i = 0; i < PS_ARRAY_SIZE(narrow); i++)
 		something |= tests(shown, plain, narrow[i]);
 	if (!something)
-		return reject(err, "", "it matches everybody's traffic: a proposed rule must name an address, a network "
-				       "that is not half the Internet, a port or an ICMP type");
+		return reject(err, "",
+			"it matches everybody's traffic: a proposed rule must name an address, a network "
+			"that is not half the Internet, a port or an ICMP type");
 	if (!somebody && strcmp(ps_value_get_string(shown, "action", ""), "allow") == 0)
-		return reject(err, "action", "it lets everybody pass every other rule: a proposed allow must name an "
-					     "address or a network");
+		return reject(err, "action",
+			"it lets everybody pass every other rule: a proposed allow must name an "
+			"address or a network");
 	return 0;
 }
 
@@ -131,8 +133,8 @@ static int check_new(const struct ps_rule *rule, const struct ps_picture *pictur
 		_cleanup_(ps_rule_clear) struct ps_rule known = {0};
 
 		if (ps_rule_merge(&base, v, picture->wall, &known, NULL, NULL) == 0 && ps_rule_same_match(rule, &known))
-			return reject(err, "", "rule %lld does the same already",
-				(long long)ps_value_get_int(v, "id", -1));
+			return reject(
+				err, "", "rule %lld does the same already", (long long)ps_value_get_int(v, "id", -1));
 	}
 	for (size_t i = 0; i < n_others; i++) {
 		if (ps_rule_same_match(rule, &others[i].rule))
@@ -150,8 +152,8 @@ static const struct ps_value *cited(const struct ps_value *given, const char *na
 	return list ? list : ps_value_get(ps_value_get(given, "evidence"), name);
 }
 
-static int check_conns(const struct ps_value *list, const struct ps_picture *picture, struct ps_proposal *p,
-	struct ps_error *err)
+static int check_conns(
+	const struct ps_value *list, const struct ps_picture *picture, struct ps_proposal *p, struct ps_error *err)
 {
 	for (size_t i = 0; i < ps_value_count(list); i++) {
 		const char *id = ps_value_as_string(ps_value_at(list, i), "");
@@ -166,8 +168,8 @@ static int check_conns(const struct ps_value *list, const struct ps_picture *pic
 	return 0;
 }
 
-static int check_findings(const struct ps_value *list, const struct ps_picture *picture, struct ps_proposal *p,
-	struct ps_error *err)
+static int check_findings(
+	const struct ps_value *list, const struct ps_picture *picture, struct ps_proposal *p, struct ps_error *err)
 {
 	for (size_t i = 0; i < ps_value_count(list); i++) {
 		const char *id = ps_value_as_string(ps_value_at(list, i), "");
@@ -181,8 +183,8 @@ static int check_findings(const struct ps_value *list, const struct ps_picture *
 	return 0;
 }
 
-static int check_evidence(const struct ps_value *given, const struct ps_picture *picture, struct ps_proposal *p,
-	struct ps_error *err)
+static int check_evidence(
+	const struct ps_value *given, const struct ps_picture *picture, struct ps_proposal *p, struct ps_error *err)
 {
 	const struct ps_value *conns = cited(given, "connections"), *findings = cited(given, "findings");
 	int r;
@@ -301,7 +303,8 @@ struct ps_value *ps_proposal_candidate(const struct ps_proposal *p)
 
 int ps_proposal_settle(struct ps_proposal *p, const struct ps_value *preview, struct ps_error *err)
 {
-	static const char *const taken[] = {"live", "ended", "packets", "bytes", "icmp", "connections", "newly_dropped"};
+	static const char *const taken[] = {
+		"live", "ended", "packets", "bytes", "icmp", "connections", "newly_dropped"};
 	const struct ps_value *guard = ps_value_get(preview, "guard"), *warnings = ps_value_get(preview, "warnings");
 	struct ps_value *impact;
 	int r = 0;
@@ -312,8 +315,9 @@ int ps_proposal_settle(struct ps_proposal *p, const struct ps_value *preview, st
 		return reject(err, "", "a guard rail holds it back: %s",
 			ps_value_get_string(ps_value_at(guard, 0), "message", "it would cut off who must not be"));
 	if (p->cites_live && ps_value_get_uint(preview, "live", 0) + ps_value_get_uint(preview, "ended", 0) == 0)
-		return reject(err, "connections", "it would match none of the traffic that is known, in the direction "
-						  "that it names");
+		return reject(err, "connections",
+			"it would match none of the traffic that is known, in the direction "
+			"that it names");
 	impact = ps_value_map();
 	for (size_t i = 0; i < PS_ARRAY_SIZE(taken); i++) {
 		if (ps_value_get(preview, taken[i]))

@@ -41,8 +41,8 @@ static int read_type(const struct ps_value *args, bool with_filters, enum ps_ana
 			return 0;
 		}
 	}
-	return bad(err, "analyze_type", "analyze_type is \"%.32s\"; it must be security, performance, balanced or custom",
-		word);
+	return bad(err, "analyze_type",
+		"analyze_type is \"%.32s\"; it must be security, performance, balanced or custom", word);
 }
 
 static int read_custom(const struct ps_value *args, char **ret, struct ps_error *err)
@@ -65,8 +65,8 @@ static int read_custom(const struct ps_value *args, char **ret, struct ps_error 
 
 static int check_names(const struct ps_value *args, struct ps_error *err)
 {
-	static const char *const known[] = {"analyze_type", "custom_prompt", "include_tcp", "include_icmp",
-		"include_stats", "async", "caller"};
+	static const char *const known[] = {
+		"analyze_type", "custom_prompt", "include_tcp", "include_icmp", "include_stats", "async", "caller"};
 
 	for (size_t i = 0; i < ps_value_count(args); i++) {
 		const char *name = ps_value_key_at(args, i);
@@ -105,7 +105,8 @@ int ps_asked_read(const struct ps_value *args, bool with_filters, struct ps_aske
 	if (r < 0)
 		return r;
 	if (a.question.type == PS_ANALYZE_CUSTOM && !*a.custom_prompt)
-		return bad(err, "custom_prompt", "analyze_type custom needs a custom_prompt that says what to look for");
+		return bad(
+			err, "custom_prompt", "analyze_type custom needs a custom_prompt that says what to look for");
 	if (ps_value_kind(caller) == PS_VALUE_MAP && !(a.caller = ps_value_copy(caller)))
 		return ps_error_set(err, -ENOMEM, 503, "no_memory", "", "out of memory");
 	a.question.custom_prompt = a.custom_prompt;

@@ -13,8 +13,8 @@
 
 struct ps_asked {
 	struct ps_question question;
-	char *custom_prompt;      /* owns question.custom_prompt */
-	struct ps_value *caller;  /* NULL = unknown */
+	char *custom_prompt;     /* owns question.custom_prompt */
+	struct ps_value *caller; /* NULL = unknown */
 };
 
 void ps_asked_free(struct ps_asked *a); /* what it holds; fits _cleanup_ */

@@ -175,8 +175,8 @@ struct ps_value *ps_reply_clean(const char *text, size_t len, size_t max)
 	return out.error ? NULL : ps_value_string_n((const char *)out.data, out.len);
 }
 
-static int take_text(const struct ps_value *from, const char *name, size_t max, struct ps_value *to,
-	struct ps_error *err)
+static int take_text(
+	const struct ps_value *from, const char *name, size_t max, struct ps_value *to, struct ps_error *err)
 {
 	const struct ps_value *v = ps_value_get(from, name);
 
@@ -202,8 +202,8 @@ static int take_suggestions(const struct ps_value *from, struct ps_value *to, st
 		if (ps_value_kind(v) != PS_VALUE_STRING)
 			return bad(err, "suggestions", "suggestion %zu must be a text, but it is %s", i + 1,
 				ps_value_kind_name(ps_value_kind(v)));
-		r |= ps_value_append(out,
-			ps_reply_clean(ps_value_as_string(v, ""), ps_value_string_len(v), PS_AI_SUGGESTION_MAX));
+		r |= ps_value_append(
+			out, ps_reply_clean(ps_value_as_string(v, ""), ps_value_string_len(v), PS_AI_SUGGESTION_MAX));
 	}
 	return r ? -ENOMEM : ps_value_set(to, "suggestions", PS_TAKE(out));
 }
@@ -218,8 +218,7 @@ static int take_filters(const struct ps_value *from, struct ps_value *to, struct
 	return ps_value_set(to, "filters", ps_value_copy(list));
 }
 
-int ps_reply_read(
-	const char *text, size_t len, bool with_filters, struct ps_value **ret_answer, struct ps_error *err)
+int ps_reply_read(const char *text, size_t len, bool with_filters, struct ps_value **ret_answer, struct ps_error *err)
 {
 	_cleanup_(ps_value_free) struct ps_value *found = NULL, *answer = ps_value_map();
 	int r = find_object(text, len, &found);

@@ -1,7 +1,7 @@
 /*
- * What a model said, as data. It is input from outside: found in the text (as a whole, in a fenced block, or between the
- * first brace and the last), parsed, held against the form that was asked for, cut to size. Pure. Whether its rules may
- * stand is another question (proposal.h).
+ * What a model said, as data. It is input from outside: found in the text (as a whole, in a fenced block, or between
+ * the first brace and the last), parsed, held against the form that was asked for, cut to size. Pure. Whether its rules
+ * may stand is another question (proposal.h).
  */
 #ifndef PS_AI_REPLY_H
 #define PS_AI_REPLY_H
@@ -19,8 +19,7 @@ struct ps_value *ps_reply_schema(bool with_filters);
  * {analysis, suggestions: [text…], filters: [map…]} or {summary, analysis, suggestions}. -EINVAL: err->message is a
  * reason that a model can act on. -ENOMEM.
  */
-int ps_reply_read(
-	const char *text, size_t len, bool with_filters, struct ps_value **ret_answer, struct ps_error *err);
+int ps_reply_read(const char *text, size_t len, bool with_filters, struct ps_value **ret_answer, struct ps_error *err);
 
 /* A text from outside for a person: one line or paragraphs, without control characters, at most `max` bytes. NULL on no
  * memory. */

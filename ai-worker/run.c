@@ -421,7 +421,9 @@ static void send_request(struct ps_run *run)
 		return;
 	}
 	debugf(run, "http.request", "POST %s\nContent-Type: application/json\n%s", post.url,
-		!post.key ? "" : post.azure ? "api-key: [key]" : "Authorization: Bearer [key]");
+		!post.key    ? ""
+		: post.azure ? "api-key: [key]"
+			     : "Authorization: Bearer [key]");
 	debug(run, "http.request", ps_buf_str(&body), body.len);
 	(void)snprintf(stage, sizeof(stage), "asking %.60s", b->model);
 	progress(run, 20, stage);
@@ -442,13 +444,15 @@ static void ask_model(struct ps_run *run)
 		.habits = *run->env.habits(run->env.arg, run->backend.endpoint.url),
 	};
 
-	if (!schema || ps_prompt_write(&run->question, &run->picture, run->env.prompt_tokens, &system, &user, &extent) < 0) {
+	if (!schema ||
+		ps_prompt_write(&run->question, &run->picture, run->env.prompt_tokens, &system, &user, &extent) < 0) {
 		finish(run, NULL);
 		return;
 	}
 	settings.system = ps_buf_str(&system);
 	settings.user = ps_buf_str(&user);
-	debugf(run, "data", "%zu of %zu findings, %zu of %zu connections, %zu of %zu ICMP rows, %zu rules; about %zu tokens",
+	debugf(run, "data",
+		"%zu of %zu findings, %zu of %zu connections, %zu of %zu ICMP rows, %zu rules; about %zu tokens",
 		extent.findings, run->picture.n_findings, extent.connections, run->picture.n_conns, extent.icmp,
 		run->picture.n_icmp, extent.rules, extent.tokens);
 	if (!settings.system || !settings.user || ps_dialogue_new(&settings, &run->dialogue) < 0) {
@@ -476,8 +480,8 @@ static void take_icmp(struct ps_picture *p, const struct ps_reply *reply)
 	struct ps_icmp one;
 
 	p->icmp = calloc(PS_AI_CONTEXT_ICMP, sizeof(*p->icmp));
-	if (!p->icmp || ps_batch_reader_init(&reader, PS_RECORD_ICMP, ps_value_get(reply->body, "fields"), reply->payload,
-				reply->payload_len) < 0)
+	if (!p->icmp || ps_batch_reader_init(&reader, PS_RECORD_ICMP, ps_value_get(reply->body, "fields"),
+				reply->payload, reply->payload_len) < 0)
 		return;
 	while (p->n_icmp < PS_AI_CONTEXT_ICMP && ps_batch_next(&reader, &one) > 0)
 		p->icmp[p->n_icmp++] = one;
@@ -518,7 +522,8 @@ static void gather(struct ps_run *run)
 {
 	progress(run, 5, "looking at what is known");
 	if (!run->picture.have_snapshot) {
-		fail(run, "No snapshot of the connections has come from the aggregator yet; one comes every five seconds.");
+		fail(run, "No snapshot of the connections has come from the aggregator yet; one comes every five "
+			  "seconds.");
 		return;
 	}
 	if (!run->question.with_filters)
@@ -556,8 +561,8 @@ static void debug_question(const struct ps_run *run)
 	debugf(run, "request",
 		"%s analyze_type=%s include_tcp=%d include_icmp=%d include_stats=%d engine=%s model=\"%s\" "
 		"custom_prompt=\"%s\"",
-		q->with_filters ? "generate" : "analyze", ps_analyze_type_name(q->type), q->include_tcp, q->include_icmp,
-		q->include_stats, engine_of(run), run->backend.model, q->custom_prompt);
+		q->with_filters ? "generate" : "analyze", ps_analyze_type_name(q->type), q->include_tcp,
+		q->include_icmp, q->include_stats, engine_of(run), run->backend.model, q->custom_prompt);
 }
 
 int ps_run_start(const struct ps_run_env *env, const struct ps_question *question, const struct ps_value *caller,

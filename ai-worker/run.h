@@ -1,6 +1,7 @@
 /*
  * One answer in the making: what is known is gathered, the LLM (or the local engine) is asked, the rules that it
- * proposes are checked one by one, with the aggregator's word on their impact. All of it from the loop, without waiting.
+ * proposes are checked one by one, with the aggregator's word on their impact. All of it from the loop, without
+ * waiting.
  */
 #ifndef PS_AI_RUN_H
 #define PS_AI_RUN_H
@@ -24,7 +25,8 @@ struct ps_run_env {
 	/* A step of the debug output; what is shown has no key in it. */
 	void (*debug)(void *arg, const char *step, const char *text);
 	void (*progress)(void *arg, unsigned per_cent, const char *stage);
-	/* The end: the answer, the callee's to free; NULL = no memory. The run is the owner's to free, but not in here. */
+	/* The end: the answer, the callee's to free; NULL = no memory. The run is the owner's to free, but not in here.
+	 */
 	void (*done)(void *arg, struct ps_value *answer);
 	/* ps_run_wake is due then (boot time, ns). */
 	void (*wake_at)(void *arg, uint64_t due);

@@ -260,7 +260,8 @@ static void complete(struct ps_transport_call *c, CURLcode code)
 	a->status = (int)status;
 	(void)snprintf(a->content_type, sizeof(a->content_type), "%s", type ? type : "");
 	if (a->outcome != PS_HTTP_ANSWERED && a->outcome != PS_HTTP_NOT_ALLOWED)
-		(void)snprintf(a->detail, sizeof(a->detail), "%.*s", (int)sizeof(a->detail) - 1, *c->error ? c->error : curl_easy_strerror(code));
+		(void)snprintf(a->detail, sizeof(a->detail), "%.*s", (int)sizeof(a->detail) - 1,
+			*c->error ? c->error : curl_easy_strerror(code));
 	c->fn(c->arg, a);
 }
 

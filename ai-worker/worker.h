@@ -1,5 +1,6 @@
 /*
- * What the AI worker has heard on the bus, and what it says of itself. Its answers to questions are the desk's (desk.h).
+ * What the AI worker has heard on the bus, and what it says of itself. Its answers to questions are the desk's
+ * (desk.h).
  */
 #ifndef PS_AI_WORKER_H
 #define PS_AI_WORKER_H

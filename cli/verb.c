@@ -98,7 +98,8 @@ static const struct ps_option ai_options[] = {
 	PS_OPT_BOOL("no-tcp", 0, S, no_tcp, "leave TCP connections out"),
 	PS_OPT_BOOL("no-icmp", 0, S, no_icmp, "leave ICMP out"),
 	PS_OPT_BOOL("no-stats", 0, S, no_stats, "leave the counters out"),
-	PS_OPT_STR("key-file", 0, S, key_file, "", "FILE", "config: the API key is this file's first line; - = standard input"),
+	PS_OPT_STR("key-file", 0, S, key_file, "", "FILE",
+		"config: the API key is this file's first line; - = standard input"),
 	OPT_GATEWAY,
 	PS_OPT_END,
 };

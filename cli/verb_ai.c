@@ -141,8 +141,9 @@ static int ai_config(const struct ps_settings *s, struct ps_fetch *client, int n
 
 	for (int i = 0; i < n; i++) {
 		if (strncmp(operands[i], "api_key", 7) == 0)
-			return ps_cli_usage("ai", "others can read a command line: give the key with --key-file FILE, or "
-						  "--key-file - for standard input");
+			return ps_cli_usage("ai",
+				"others can read a command line: give the key with --key-file FILE, or "
+				"--key-file - for standard input");
 	}
 	if (change)
 		body = ps_value_map();
@@ -293,16 +294,16 @@ static int print_answer(const struct ps_value *v)
 	add_text(&out, ps_value_get_string(v, "analysis", ""));
 	add_list(&out, "Suggestions", ps_value_get(v, "suggestions"));
 	if (ps_value_count(filters) > 0)
-		ps_buf_adds(&out, "\nProposed rules (none is installed; `packetscope ai generate --json | jq .filters | "
-				  "packetscope filters add --file -` does it)\n");
+		ps_buf_adds(&out,
+			"\nProposed rules (none is installed; `packetscope ai generate --json | jq .filters | "
+			"packetscope filters add --file -` does it)\n");
 	for (size_t i = 0; i < ps_value_count(filters); i++)
 		add_filter(&out, ps_value_at(filters, i));
 	if (ps_value_count(rejected) > 0)
 		ps_buf_addf(&out, "\n%zu proposals were rejected:\n", ps_value_count(rejected));
 	for (size_t i = 0; i < ps_value_count(rejected); i++) {
 		ps_buf_adds(&out, "  - ");
-		ps_style_add(
-			&out, PS_STYLE_PLAIN, false, ps_value_get_string(ps_value_at(rejected, i), "reason", ""));
+		ps_style_add(&out, PS_STYLE_PLAIN, false, ps_value_get_string(ps_value_at(rejected, i), "reason", ""));
 		ps_buf_addc(&out, '\n');
 	}
 	ps_buf_addf(&out, "\n(engine: %s", ps_value_get_string(v, "engine", "?"));

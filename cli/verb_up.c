@@ -81,8 +81,8 @@ struct up {
 	struct ps_reporter *reporter;
 	struct ps_secret key_variable; /* "OPENAI_API_KEY=…", for the AI worker alone */
 	char **ai_environment;         /* NULL = ours */
-	bool proven[PARTS];  /* has lived for PS_BACKOFF_LIVED_NS once */
-	bool found_attached; /* the kernel part was there before we were */
+	bool proven[PARTS];            /* has lived for PS_BACKOFF_LIVED_NS once */
+	bool found_attached;           /* the kernel part was there before we were */
 	struct command {
 		char program[PATH_MAX];
 		char numbers[2][24]; /* texts of numeric options */
@@ -265,8 +265,8 @@ static int watch_over(struct up *up, struct ps_error *err)
 	int r = ps_supervisor_new(up->loop, on_child, up, &up->supervisor);
 
 	for (unsigned i = 0; i < PARTS && r == 0; i++)
-		r = ps_supervisor_add_with(up->supervisor, part_names[i], up->command[i].argv,
-			i == AI_WORKER ? up->ai_environment : NULL);
+		r = ps_supervisor_add_with(
+			up->supervisor, part_names[i], up->command[i].argv, i == AI_WORKER ? up->ai_environment : NULL);
 	if (r == 0)
 		r = ps_reporter_new(&up->s, &up->reporter, err);
 	if (r == 0)

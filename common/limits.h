@@ -72,7 +72,7 @@
 #define PS_RULE_RATE_MAX 1000000  /* packets a second of rate_limit: a source that sends more is a link, not a host */
 #define PS_RULE_TTL_MAX 315360000 /* seconds: ten years; longer is for ever, and the sum stays far below 2^63 ns */
 #define PS_RULE_CONFIRM_MAX 3600  /* seconds of confirm_within: an hour to come back from lunch */
-#define PS_RULE_LINT_MAX 2000        /* rules of a set that are compared with each other: 4 million pairs, 40 ms */
+#define PS_RULE_LINT_MAX 2000     /* rules of a set that are compared with each other: 4 million pairs, 40 ms */
 #define PS_RULE_PRIORITY_MAX 1000000 /* room to put rules between others for a lifetime */
 
 /* Tables of connections: the aggregator's, a tap's. */

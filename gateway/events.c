@@ -36,7 +36,7 @@ static const struct {
 	{offsetof(struct ps_endpoints, state), CONNS},
 	{offsetof(struct ps_endpoints, state), BIT(STATS)},
 	{offsetof(struct ps_endpoints, state), BIT(RULE)},
-	{offsetof(struct ps_endpoints, findings), BIT(FINDING)},
+	{offsetof(struct ps_endpoints, findings), BIT(FINDING) | BIT(JOB)},
 };
 
 struct source {

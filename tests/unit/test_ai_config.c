@@ -47,16 +47,18 @@ static void post_merges(void **state)
 	(void)state;
 	ps_ai_config_init(&c, "", false);
 	assert_false(ps_ai_config_ready(&c, NULL));
-	assert_int_equal(merge(&c,
-				 "{\"openai_endpoint\": \"https://api.openai.com/v1/chat/completions\", \"api_key\": \"" KEY
-				 "\", \"model\": \"gpt-4\", \"temperature\": 0.7, \"timeout\": 120, \"debug\": true}",
-				 NULL),
+	assert_int_equal(
+		merge(&c,
+			"{\"openai_endpoint\": \"https://api.openai.com/v1/chat/completions\", \"api_key\": \"" KEY
+			"\", \"model\": \"gpt-4\", \"temperature\": 0.7, \"timeout\": 120, \"debug\": true}",
+			NULL),
 		0);
 	assert_true(ps_ai_config_ready(&c, NULL));
 	assert_int_equal(merge(&c, "{\"debug\": false, \"timeout\": 30}", NULL), 0);
 	assert_int_equal(merge(&c, "{}", NULL), 0);
 	shown = ps_ai_config_show(&c);
-	assert_string_equal(ps_value_get_string(shown, "openai_endpoint", ""), "https://api.openai.com/v1/chat/completions");
+	assert_string_equal(
+		ps_value_get_string(shown, "openai_endpoint", ""), "https://api.openai.com/v1/chat/completions");
 	assert_string_equal(ps_value_get_string(shown, "model", ""), "gpt-4");
 	assert_true(ps_value_as_real(ps_value_get(shown, "temperature"), 0) == 0.7);
 	assert_int_equal(ps_value_get_int(shown, "timeout", 0), 30);
@@ -114,7 +116,8 @@ static void a_key_belongs_to_its_endpoint(void **state)
 
 	(void)state;
 	ps_ai_config_init(&c, "", false);
-	assert_int_equal(merge(&c, "{\"openai_endpoint\": \"https://a.example/v1\", \"api_key\": \"" KEY "\"}", NULL), 0);
+	assert_int_equal(
+		merge(&c, "{\"openai_endpoint\": \"https://a.example/v1\", \"api_key\": \"" KEY "\"}", NULL), 0);
 	assert_int_equal(merge(&c, "{\"openai_endpoint\": \"https://a.example/v2\"}", NULL), 0);
 	assert_string_equal(key_of(&c), KEY);
 	assert_int_equal(merge(&c, "{\"openai_endpoint\": \"http://a.example:443/v2\"}", NULL), 1);

@@ -20,8 +20,8 @@ static const struct {
 } good[] = {
 	{"https://api.openai.com/v1/chat/completions", "https://api.openai.com:443/v1/chat/completions",
 		"https://api.openai.com:443", false, false},
-	{"https://api.openai.com", "https://api.openai.com:443/v1/chat/completions", "https://api.openai.com:443", false,
-		false},
+	{"https://api.openai.com", "https://api.openai.com:443/v1/chat/completions", "https://api.openai.com:443",
+		false, false},
 	{"https://api.openai.com/v1/", "https://api.openai.com:443/v1/chat/completions", "https://api.openai.com:443",
 		false, false},
 	{"https://API.DeepSeek.com/v1", "https://api.deepseek.com:443/v1/chat/completions",
@@ -64,11 +64,11 @@ static void what_is_understood(void **state)
 static void what_is_refused(void **state)
 {
 	static const char *const texts[] = {"", "api.openai.com", "ftp://host/v1", "file:///etc/passwd", "https://",
-		"https:///v1", "http://user:pass@host/v1", "http://host@evil/v1", "http://host:0/", "http://host:65536/",
-		"http://host:8a/", "http://host:/", "http://[::1/v1", "http://[host]/", "http://[::1]x/", "http://ho st/",
-		"http://host/a\r\nX: y", "http://host/v1#part", "http://h\xc3\xb6st/", "http://host\\@evil/",
-		"gopher://host", "https://r.openai.azure.com/openai/deployments/d/chat/completions",
-		"https://r.openai.azure.com"};
+		"https:///v1", "http://user:pass@host/v1", "http://host@evil/v1", "http://host:0/",
+		"http://host:65536/", "http://host:8a/", "http://host:/", "http://[::1/v1", "http://[host]/",
+		"http://[::1]x/", "http://ho st/", "http://host/a\r\nX: y", "http://host/v1#part",
+		"http://h\xc3\xb6st/", "http://host\\@evil/", "gopher://host",
+		"https://r.openai.azure.com/openai/deployments/d/chat/completions", "https://r.openai.azure.com"};
 	struct ps_llm_endpoint ep;
 	char large[PS_ENDPOINT_TEXT + 10];
 

@@ -247,7 +247,8 @@ static void an_environment_of_its_own(void **state)
 	assert_int_equal(ps_supervisor_add_with(d.supervisor, "with",
 				 SH("[ \"$PS_TEST_SECRET\" = for-one ] && exec sleep 0.05; exit 9"), envp),
 		0);
-	assert_int_equal(ps_supervisor_add(d.supervisor, "without", SH("[ -z \"$PS_TEST_SECRET\" ] && exec sleep 60")), 0);
+	assert_int_equal(
+		ps_supervisor_add(d.supervisor, "without", SH("[ -z \"$PS_TEST_SECRET\" ] && exec sleep 60")), 0);
 	assert_int_equal(ps_loop_run(d.loop), 42);
 	assert_int_equal(d.last.code, 0);
 	finish(&d);
