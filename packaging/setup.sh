@@ -20,8 +20,8 @@ declare -A GROUPS_OF=(
 	[run]="iproute2"
 	[demo]="iproute2 iputils-ping python3"
 	[test]="libcmocka-dev iproute2 iputils-ping ethtool tcpdump tshark curl util-linux python3 python3-zmq
-		python3-msgpack iperf3 tcpreplay
-		?chromium ?fonts-dejavu-core"
+		python3-msgpack python3-jsonschema iperf3 tcpreplay
+		?prometheus ?chromium ?fonts-dejavu-core"
 )
 
 die() {
