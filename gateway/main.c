@@ -76,7 +76,9 @@ static int load_tokens(
 	r = ps_token_load(path, ret_tokens, err);
 	if (r < 0)
 		return r;
-	ps_log(PS_LOG_INFO, r ? "API token made" : "API tokens read", "path=\"%s\" tokens=%zu", path, ret_tokens->n);
+	/* Whoever starts it for the first time must hear where it is. */
+	ps_log(r ? PS_LOG_WARN : PS_LOG_INFO, r ? "API token made; requests from elsewhere need it" : "API tokens read",
+		"path=\"%s\" tokens=%zu", path, ret_tokens->n);
 	return 0;
 }
 
