@@ -81,6 +81,7 @@ struct ps_tap_gap {
 	const char *topic;
 	uint64_t messages;
 	uint64_t records;
+	uint64_t seq; /* of the message that showed it: the last that is missing has one less */
 	bool restarted;
 };
 typedef void (*ps_tap_gap_fn)(void *arg, const struct ps_tap_gap *gap);

@@ -147,8 +147,9 @@ class Pipeline:
     """`packetscope up` in a namespace with files of its own. A context: on the way out it is stopped, detached and checked for
     leftovers, whatever state it is in."""
 
-    def __init__(self, ns, iface, args=(), port=8080, name="up"):
+    def __init__(self, ns, iface, args=(), port=8080, name="up", env=None):
         self.ns, self.iface, self.args, self.port = ns, iface, [str(arg) for arg in args], port
+        self.env = env or {}
         self.directory = tempfile.mkdtemp(prefix="pse2e-")
         self.run_dir = os.path.join(self.directory, "run")
         self.state_dir = os.path.join(self.directory, "state")
@@ -178,7 +179,7 @@ class Pipeline:
     def environment(self):
         """What the user's own environment and files say must not reach a test."""
         clean = {key: value for key, value in os.environ.items() if not key.startswith("PACKETSCOPE_")}
-        return {**clean, "PACKETSCOPE_CONFIG": "/dev/null"}
+        return {**clean, "PACKETSCOPE_CONFIG": "/dev/null", **self.env}
 
     def start(self):
         log = open(self.log_path, "ab")  # noqa: SIM115 (the child writes to it)

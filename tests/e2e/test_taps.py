@@ -11,30 +11,41 @@ import sys
 import threading
 import time
 
-from harness import SERVER4, SERVER6, SOURCE, Host, Pipeline, main, need, note, run, skip
+from harness import BUILD, SERVER4, SERVER6, SOURCE, Host, Pipeline, main, need, note, run, skip
 from lab import Server, dns_query, dns_server, http_get, http_server
 
 EXAMPLES = os.path.join(SOURCE, "docs", "examples")
+MODULE = os.path.join(SOURCE, "python")
 SAME = ("id", "proto", "src_ip", "src_port", "dst_ip", "dst_port", "iface", "state", "orig_packets", "resp_packets", "orig_bytes",
         "resp_bytes", "orig_tcp_flags", "resp_tcp_flags", "history")
 
 
-def compile_tap(directory):
-    program = os.path.join(directory, "tap")
-    libraries = run("pkg-config", "--libs", "libzmq").split()
-    for name in ("msgpack-c", "msgpack"):
-        found = run("pkg-config", "--cflags", "--libs", name, check=False).split()
-        if found:
-            run("cc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", program, os.path.join(EXAMPLES, "tap.c"), *libraries, *found)
-            return program
-    raise RuntimeError("no msgpack-c for pkg-config")
+def install_client(directory):
+    """libpacketscope as a package would install it; returns its prefix."""
+    prefix = os.path.join(directory, "usr")
+    run("cmake", "--install", BUILD, "--component", "client", "--prefix", prefix)
+    return prefix
+
+
+def compile_tap(directory, *pkg_config):
+    """The C example, with nothing but what pkg-config says."""
+    prefix, program = install_client(directory), os.path.join(directory, f"tap{len(pkg_config)}")
+    where = next(path for path, _, names in os.walk(prefix) if "packetscope.pc" in names)
+    flags = run("pkg-config", "--cflags", "--libs", *pkg_config, "packetscope", env={**os.environ, "PKG_CONFIG_PATH": where}).split()
+    library = os.path.dirname(where)
+    if pkg_config:
+        flags = [os.path.join(library, "libpacketscope.a") if flag == "-lpacketscope" else flag for flag in flags]
+    else:
+        flags.append(f"-Wl,-rpath,{library}")
+    run("cc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", program, os.path.join(EXAMPLES, "tap.c"), *flags)
+    return program
 
 
 class Tap:
     def __init__(self, pipeline, name, command, seconds):
         self.name = name
         self.process = pipeline.ns.popen(*command, "--run-dir", pipeline.run_dir, "--dump-after", seconds, stdout=subprocess.PIPE,
-                                         stderr=subprocess.PIPE, text=True)
+                                         stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": MODULE})
         self.said = ["", ""]
         self.reader = threading.Thread(target=self.read, daemon=True)
         self.reader.start()
@@ -76,14 +87,17 @@ def compare(report, name, table, live):
 
 
 def test(report):
-    need("cc", "pkg-config", "ethtool")
+    need("cc", "pkg-config", "cmake", "ethtool")
     if subprocess.run([sys.executable, "-c", "import zmq, msgpack"], capture_output=True, check=False).returncode:
         skip("python3-zmq or python3-msgpack is not installed (packaging/setup.sh test)")
     with Host() as host, Pipeline(host.server, "ps0") as pipeline:
         servers = [Server(host.server.listen(socket.AF_INET6, socket.SOCK_STREAM, "::", 80), http_server(lambda path: 5000)),
                    Server(host.server.listen(socket.AF_INET, socket.SOCK_DGRAM, SERVER4, 53), dns_server())]
         in_c, in_python = [compile_tap(pipeline.directory)], [sys.executable, os.path.join(EXAMPLES, "tap.py")]
-        taps = [Tap(pipeline, "tap in C", in_c, 9), Tap(pipeline, "tap in Python", in_python, 9)]
+        static = [compile_tap(pipeline.directory, "--static")]
+        raw = [sys.executable, os.path.join(EXAMPLES, "raw_tap.py")]
+        taps = [Tap(pipeline, "tap in C", in_c, 13), Tap(pipeline, "tap in C, static", static, 13),
+                Tap(pipeline, "tap in Python", in_python, 13), Tap(pipeline, "tap with ZeroMQ and msgpack alone", raw, 13)]
         victims = [Tap(pipeline, "victim", command, 60) for command in (in_c, in_python)]
         time.sleep(1.5)
         running = threading.Thread(target=traffic, args=(host, 4))
@@ -91,7 +105,7 @@ def test(report):
         time.sleep(2)
         for victim in victims:
             victim.process.send_signal(signal.SIGKILL)
-        late = Tap(pipeline, "late tap in Python", in_python, 5)
+        late = Tap(pipeline, "late tap in Python", in_python, 9)
         running.join()
         tables = {tap.name: tap.table() for tap in (*taps, late)}
         live = {conn["id"]: conn for conn in pipeline.api.connections() if conn["end_reason"] is None}
@@ -107,4 +121,5 @@ def test(report):
             server.close()
 
 
-main(test)
+if __name__ == "__main__":
+    main(test)
