@@ -92,6 +92,7 @@ class Project:
     def __init__(self, compose, iface):
         self.name = f"pse{os.getpid()}"
         self.directory = tempfile.mkdtemp(prefix="pse2e-")
+        self.containers = {}
         engine_version = int(run("docker", "version", "--format", "{{.Server.Version}}").split(".")[0])
         self.caps = {"NET_ADMIN", "BPF", "PERFMON"} if engine_version >= 23 else {"NET_ADMIN", "SYS_ADMIN"}
         settings = {"PS_IFACE": iface, "PS_API": f"127.0.0.1:{PORT}", "PS_NAME": self.name, "PS_IMAGE": "packetscope-test"}
@@ -112,6 +113,7 @@ class Project:
         return done.stdout
 
     def up(self):
+        self.containers = {}
         if self.command[0] == "docker":
             self.compose("up", "-d", "--wait")
             return
@@ -119,7 +121,10 @@ class Project:
         wait_for("every part is healthy", lambda: all(self.healthy(part) for part in PARTS), 120, 0.5)
 
     def container(self, part):
-        return self.compose("ps", "-q", part).split()[0]
+        """Its id, asked for once: Compose takes seconds to say it."""
+        if part not in self.containers:
+            self.containers[part] = self.compose("ps", "-q", part).split()[0]
+        return self.containers[part]
 
     def inspect(self, part):
         return json.loads(run("docker", "inspect", self.container(part)))[0]
