@@ -14,9 +14,9 @@
  *
  *	cc tap.c $(pkg-config --cflags --libs packetscope)
  *
- * A tap listens to the collector (`events`) and to the aggregator (`state`), notices every loss by epoch and sequence
- * number, and, if it keeps a table, catches up by itself with a snapshot: at the start, after a loss, after a restart
- *of either. docs/stream.md describes the format on the wire.
+ * A tap listens to the collector (`events`), the aggregator (`state`) and the AI worker (`findings`), notices every
+ *loss by epoch and sequence number, and, if it keeps a table, catches up by itself with a snapshot: at the start, after
+ *a loss, after a restart of either. docs/stream.md describes the format on the wire.
  *
  * Functions return 0 or more, or -errno; ps_tap_error then says what happened and what to do. A tap belongs to one
  *thread at a time. Strings and records that a tap gives out are its own, and valid until the next call of ps_tap_next
@@ -77,7 +77,7 @@ PS_TAP_API void ps_tap_keep_table(struct ps_tap *tap, bool keep);
 
 /* What was lost between two messages of a topic, or `restarted`: by the publisher's restart nobody knows what. */
 struct ps_tap_gap {
-	const char *source; /* "events" or "state" */
+	const char *source; /* "events", "state" or "findings" */
 	const char *topic;
 	uint64_t messages;
 	uint64_t records;
@@ -124,7 +124,7 @@ PS_TAP_API void ps_tap_counters(const struct ps_tap *tap, struct ps_tap_counters
 PS_TAP_API const char *ps_tap_topic(const struct ps_tap_record *record);
 /* When its message was sent, ns since 1970. */
 PS_TAP_API uint64_t ps_tap_ts(const struct ps_tap_record *record);
-/* "events", "state" or "snapshot". */
+/* "events", "state", "findings" or "snapshot". */
 PS_TAP_API const char *ps_tap_source(const struct ps_tap_record *record);
 
 /*

@@ -12,7 +12,7 @@
 
 #define RUN_DIR "/run/packetscope"
 
-static const char *const source_names[SOURCES + 1] = {"events", "state", "snapshot"};
+static const char *const source_names[SOURCES + 1] = {"events", "state", "findings", "snapshot"};
 
 /* --- making ------------------------------------------------------------------------------------------ */
 
@@ -182,14 +182,22 @@ static int watch_fd(struct ps_tap *tap, int fd)
 
 static int open_sockets(struct ps_tap *tap)
 {
-	const char *const endpoints[SOURCES] = {tap->where.events, tap->where.state};
-	uint32_t topics = tap->topics | (tap->keeps_table ? PS_TAP_TABLE_TOPICS : 0);
+	const uint32_t topics = tap->topics | (tap->keeps_table ? PS_TAP_TABLE_TOPICS : 0);
+	const uint32_t findings = 1u << PS_TOPIC_FINDING;
+	const struct {
+		const char *endpoint;
+		uint32_t topics;
+	} sources[SOURCES] = {{tap->where.events, topics & ~findings}, {tap->where.state, topics & ~findings},
+		{tap->where.findings, topics & findings}};
 	int r = ps_bus_new(&tap->bus);
 
 	if (r == 0 && tap->own_key)
 		r = ps_bus_join_curve(tap->bus, tap->own_key, tap->server_key, &tap->error);
 	for (int s = 0; r == 0 && s < SOURCES; s++) {
-		r = ps_subscriber_new(tap->bus, endpoints[s], topics, &tap->source[s].sub, &tap->error);
+		if (!sources[s].topics)
+			continue;
+		r = ps_subscriber_new(
+			tap->bus, sources[s].endpoint, sources[s].topics, &tap->source[s].sub, &tap->error);
 		if (r == 0)
 			r = watch_fd(tap, ps_subscriber_fd(tap->source[s].sub));
 	}
@@ -247,8 +255,9 @@ static void follow(struct ps_tap *tap, int s, const struct ps_message *m)
 	tap->counters.lost_messages += gap.messages;
 	tap->counters.lost_records += gap.records;
 	/* Whoever is heard for the first time may have spoken before, unless the snapshot is still to come. */
-	if (tap->keeps_table && (gap.restarted || (of_table && gap.messages) || (first && tap->phase > SYNC_JOIN) ||
-					(first && tap->synced)))
+	if (tap->keeps_table && s != SOURCE_FINDINGS &&
+		(gap.restarted || (of_table && gap.messages) || (first && tap->phase > SYNC_JOIN) ||
+			(first && tap->synced)))
 		tap->stale = true;
 	if (tap->on_gap && (gap.restarted || gap.messages))
 		tap->on_gap(tap->on_gap_arg, &gap);
@@ -262,7 +271,7 @@ static int receive(struct ps_tap *tap, int *ret_source, struct ps_message *ret_m
 	for (int s = 0; s < SOURCES; s++) {
 		struct ps_tap_source *source = &tap->source[s];
 
-		if (!source->holds) {
+		if (source->sub && !source->holds) {
 			int r = ps_subscriber_next(source->sub, &source->held);
 
 			if (r < 0 && r != -EBADMSG)
@@ -451,7 +460,8 @@ int ps_tap_next(struct ps_tap *tap, int timeout_ms, const struct ps_tap_record *
 	if (!tap->bus)
 		return ps_error_set(&tap->error, -ENOTCONN, 400, "not_connected", "", "the tap is not connected");
 	for (;;) {
-		struct ps_subscriber *const subs[SOURCES] = {tap->source[0].sub, tap->source[1].sub};
+		struct ps_subscriber *subs[SOURCES];
+		size_t n_subs = 0;
 		uint64_t now = ps_clock_boot(), due = UINT64_MAX, left;
 		int r = advance(tap, now, &due);
 
@@ -462,7 +472,11 @@ int ps_tap_next(struct ps_tap *tap, int timeout_ms, const struct ps_tap_record *
 		if (now >= deadline)
 			return 0;
 		left = PS_MIN(due, deadline - now);
-		r = ps_bus_wait(subs, SOURCES, tap->query, left == UINT64_MAX ? -1 : (long)((left + 999999) / 1000000));
+		for (int s = 0; s < SOURCES; s++) {
+			if (tap->source[s].sub)
+				subs[n_subs++] = tap->source[s].sub;
+		}
+		r = ps_bus_wait(subs, n_subs, tap->query, left == UINT64_MAX ? -1 : (long)((left + 999999) / 1000000));
 		if (r < 0)
 			return ps_error_set(&tap->error, r, 500, "interrupted", "", "%s", strerror(-r));
 	}

@@ -22,12 +22,13 @@
 enum {
 	SOURCE_EVENTS,
 	SOURCE_STATE,
+	SOURCE_FINDINGS,
 	SOURCES,
 };
 
 struct ps_tap_source {
-	struct ps_subscriber *sub;
-	bool holds; /* `held` waits for its turn */
+	struct ps_subscriber *sub; /* NULL: nothing is wanted of it */
+	bool holds;                /* `held` waits for its turn */
 	struct ps_message held;
 	uint64_t epoch;                               /* of what was heard; 0 = nothing yet */
 	uint64_t seq[PS_TOPICS], expected[PS_TOPICS]; /* last number heard; `before` of the next message */

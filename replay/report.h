@@ -24,7 +24,7 @@ struct ps_replay_report {
  */
 int ps_replay_json(const struct ps_replay_report *r, FILE *out);
 
-/* Tables: connections, ICMP, rules, and a summary. */
+/* Tables: connections, ICMP, rules, findings, and a summary. */
 int ps_replay_tables(const struct ps_replay_report *r, bool colour, FILE *out);
 
 /* Logs what was left out or is not as it was on the wire. */

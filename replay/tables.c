@@ -145,6 +145,39 @@ static int add_rules(const struct ps_replay_report *r, bool colour, struct ps_bu
 	return error;
 }
 
+static int add_findings(const struct ps_replay_report *r, bool colour, struct ps_buf *text)
+{
+	static const char *const titles[] = {"finding", "severity", "source", "target", "what", "count"};
+	static const enum ps_style styles[] = {
+		[PS_SEVERITY_LOW] = PS_STYLE_PLAIN,
+		[PS_SEVERITY_MEDIUM] = PS_STYLE_WARN,
+		[PS_SEVERITY_HIGH] = PS_STYLE_BAD,
+		[PS_SEVERITY_CRITICAL] = PS_STYLE_BAD,
+	};
+	_cleanup_(ps_table_free) struct ps_table *t = ps_table_new();
+	const struct ps_detect *d = ps_pipeline_detect(r->pipeline);
+	char source[PS_ADDR_TEXT], target[PS_FINDING_TARGET_TEXT], number[PS_HUMAN_TEXT];
+	int error;
+
+	if (!ps_detect_count(d))
+		return 0;
+	add_columns(t, titles, PS_ARRAY_SIZE(titles), 5);
+	for (size_t i = ps_detect_count(d); i-- > 0;) {
+		const struct ps_finding *f = ps_detect_finding(d, i);
+
+		ps_table_row(t);
+		ps_table_cell(t, PS_STYLE_PLAIN, ps_finding_kind_name(f->kind));
+		ps_table_cell(t, styles[f->severity], ps_severity_name(f->severity));
+		ps_table_cell(t, PS_STYLE_PLAIN, f->source.family ? ps_addr_format(&f->source, source) : "many");
+		ps_table_cell(t, PS_STYLE_PLAIN, ps_finding_target(&f->target, target));
+		ps_table_cell(t, PS_STYLE_PLAIN, f->title);
+		ps_table_cell(t, PS_STYLE_PLAIN, ps_human_count(f->count, number));
+	}
+	error = ps_table_render(t, colour, text);
+	ps_buf_addc(text, '\n');
+	return error;
+}
+
 static void add_summary(const struct ps_replay_report *r, struct ps_buf *text)
 {
 	const struct ps_stats *s = ps_pipeline_counters(r->pipeline);
@@ -178,6 +211,8 @@ int ps_replay_tables(const struct ps_replay_report *r, bool colour, FILE *out)
 		error = add_icmp(r, colour, &text);
 	if (error == 0)
 		error = add_rules(r, colour, &text);
+	if (error == 0)
+		error = add_findings(r, colour, &text);
 	if (error < 0)
 		return error;
 	add_summary(r, &text);

@@ -9,41 +9,14 @@ import subprocess
 import tempfile
 
 from harness import BIN, main, note
+from packets import ACK, FIN, SYN, ethernet, framed, pcap, tcp, udp
 
 REPLAY = os.path.join(BIN, "packetscope-replay")
 CLI = os.path.join(BIN, "packetscope")
 T0 = 1_600_000_000.0
 CLIENT, SERVER = "192.0.2.10", "198.51.100.5"
-SYN, FIN, RST, ACK = 2, 1, 4, 16
 
 # --- captures ------------------------------------------------------------------------------------------
-
-
-def ip4(src, dst, proto, payload):
-    return struct.pack(">BBHHHBBH4s4s", 0x45, 0, 20 + len(payload), 1, 0, 64, proto, 0, socket.inet_aton(src),
-                       socket.inet_aton(dst)) + payload
-
-
-def udp(src, sport, dst, dport, data=b"x" * 10):
-    return ip4(src, dst, 17, struct.pack(">HHHH", sport, dport, 8 + len(data), 0) + data)
-
-
-def tcp(src, sport, dst, dport, flags, seq=0, ack=0, data=b"", window=8192):
-    return ip4(src, dst, 6, struct.pack(">HHIIBBHHH", sport, dport, seq, ack, 0x50, flags, window, 0, 0) + data)
-
-
-def ethernet(packet):
-    return b"\2\0\0\0\0\1\2\0\0\0\0\2" + (b"\x86\xdd" if packet[0] >> 4 == 6 else b"\x08\0") + packet
-
-
-def pcap(frames, link=1, order="<", nanoseconds=False):
-    """frames: (time, bytes) or (time, bytes, length on the wire)."""
-    magic, unit = (0xa1b23c4d, 1e9) if nanoseconds else (0xa1b2c3d4, 1e6)
-    out = [struct.pack(order + "IHHiIII", magic, 2, 4, 0, 0, 262144, link)]
-    for time, data, *wire in frames:
-        fraction = round((time - int(time)) * 1e6) * round(unit / 1e6)
-        out += struct.pack(order + "IIII", int(time), fraction, len(data), wire[0] if wire else len(data)), data
-    return b"".join(out)
 
 
 def pcapng(frames):
@@ -66,10 +39,6 @@ def session(port=40000, start=T0, data=100):
                tcp(*c, FIN | ACK, 1001 + data, 5001 + data), tcp(*s, FIN | ACK, 5001 + data, 1002 + data),
                tcp(*c, ACK, 1002 + data, 5002 + data)]
     return [(start + i * 0.01, packet) for i, packet in enumerate(packets)]
-
-
-def framed(packets):
-    return [(time, ethernet(packet)) for time, packet in packets]
 
 
 # --- running -------------------------------------------------------------------------------------------
