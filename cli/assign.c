@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/fetch.h"
 #include "common/base/buf.h"
 #include "common/base/cleanup.h"
 #include "common/model/rule_fields.h"
@@ -13,11 +14,13 @@
 static const struct field {
 	const char *name;
 	enum ps_rule_kind kind;
+	const char *doc;
 } fields[] = {
-#define PS_RULE(name, kind, applies, member, doc) {#name, PS_RF_##kind},
+#define PS_RULE(name, kind, applies, member, doc) {#name, PS_RF_##kind, doc},
 #include "common/model/rule.def"
-	{"confirm_within", PS_RF_TTL},
-	{"force", PS_RF_BOOL},
+	{"confirm_within", PS_RF_TTL, "Seconds after which the change is undone unless confirmed"},
+	{"force", PS_RF_BOOL, "Do it although it cuts connections that the guard looks after"},
+	{"dry_run", PS_RF_BOOL, "replace: say what would come of it, change nothing"},
 };
 
 /* Number of single edits between two short words, at most `limit`. */
@@ -143,6 +146,97 @@ int ps_assign(struct ps_value *body, const char *word, struct ps_error *err)
 	if (ps_value_set(body, name, value) < 0)
 		return ps_error_set(err, -ENOMEM, 500, "no_memory", "", "out of memory");
 	return 0;
+}
+
+/* The field that "--src-ip" or "--src-ip=…" means, NULL if it is none. *ret_value: behind the "=", NULL without. */
+static const struct field *field_of_flag(const char *arg, const char **ret_value)
+{
+	const char *name = arg + (arg[0] == '-') + (arg[0] == '-' && arg[1] == '-'), *equals = strchr(name, '=');
+	size_t n = equals ? (size_t)(equals - name) : strlen(name);
+
+	if (name == arg || n < 2)
+		return NULL;
+	for (size_t i = 0; i < PS_ARRAY_SIZE(fields); i++) {
+		const char *f = fields[i].name;
+		size_t k = 0;
+
+		while (k < n && f[k] && (name[k] == f[k] || (name[k] == '-' && f[k] == '_')))
+			k++;
+		if (k == n && !f[k]) {
+			*ret_value = equals ? equals + 1 : NULL;
+			return &fields[i];
+		}
+	}
+	return NULL;
+}
+
+int ps_assign_flags(int *argc, char **argv, struct ps_error *err)
+{
+	int kept = 1;
+
+	for (int i = 1; i < *argc; i++) {
+		const char *value = NULL;
+		const struct field *f = field_of_flag(argv[i], &value);
+		bool b;
+
+		if (strcmp(argv[i], "--") == 0) {
+			while (i < *argc)
+				argv[kept++] = argv[i++];
+			break;
+		}
+		if (!f) {
+			argv[kept++] = argv[i];
+			continue;
+		}
+		if (!value && f->kind == PS_RF_BOOL)
+			value = i + 1 < *argc && !parse_bool(argv[i + 1], &b) ? argv[++i] : "true";
+		else if (!value && i + 1 < *argc)
+			value = argv[++i];
+		if (!value)
+			return ps_error_set(err, -EINVAL, 400, "bad_value", f->name, "%s needs a value", argv[i]);
+		if (asprintf(&argv[kept], "%s=%s", f->name, value) < 0)
+			return ps_error_set(err, -ENOMEM, 500, "no_memory", "", "out of memory");
+		kept++;
+	}
+	*argc = kept;
+	argv[kept] = NULL;
+	return 0;
+}
+
+int ps_assign_query(struct ps_value *body, const char *name, struct ps_buf *query)
+{
+	const struct ps_value *v = ps_value_get(body, name);
+	char number[32];
+	int64_t i;
+
+	if (!v)
+		return 0;
+	ps_buf_addf(query, "%c%s=", query->len ? '&' : '?', name);
+	if (ps_value_is_integer(v, &i)) {
+		(void)snprintf(number, sizeof(number), "%lld", (long long)i);
+		ps_buf_adds(query, number);
+	} else if (ps_value_kind(v) == PS_VALUE_BOOL) {
+		ps_buf_adds(query, ps_value_as_bool(v, false) ? "true" : "false");
+	} else {
+		ps_fetch_escape(query, ps_value_as_string(v, ""));
+	}
+	ps_value_unset(body, name);
+	return query->error;
+}
+
+/* What a person can give: the others are told by the gateway. */
+static bool is_given(const struct field *f)
+{
+	return f->kind != PS_RF_ID && f->kind != PS_RF_EXPIRED && f->kind != PS_RF_CONFIRM &&
+	       f->kind != PS_RF_GENERATION;
+}
+
+void ps_assign_help(struct ps_buf *out)
+{
+	ps_buf_adds(out, "\nFields of a rule, each as --dst-port 22 or dst_port=22:\n\n");
+	for (size_t i = 0; i < PS_ARRAY_SIZE(fields); i++)
+		if (is_given(&fields[i]))
+			ps_buf_addf(out, "      %-18s%s\n", fields[i].name, fields[i].doc);
 }
 
 int ps_assign_all(int n, char *const *words, struct ps_value **ret_body, struct ps_error *err)

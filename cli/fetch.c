@@ -124,9 +124,8 @@ int ps_fetch_new(const char *address, struct ps_fetch **ret_client, struct ps_er
 		return ps_error_set(err, r, 400, "bad_value", "api",
 			"\"%s\" is no address; write :8080, 127.0.0.1:8080 or http://host:8080", address);
 	client->curl = curl_easy_init();
-	client->headers = curl_slist_append(NULL, "Content-Type: application/json");
 	client->timeout_ms = PS_CLI_REQUEST_TIMEOUT_MS;
-	if (!client->curl || !client->headers)
+	if (!client->curl)
 		return ps_error_set(err, -ENOMEM, 500, "no_memory", "", "out of memory");
 	*ret_client = PS_TAKE(client);
 	return 0;
@@ -191,9 +190,36 @@ static int failure(const struct ps_fetch *client, CURLcode code, struct ps_error
 	}
 }
 
+static void headers_free(struct curl_slist **headers)
+{
+	curl_slist_free_all(*headers);
+	*headers = NULL;
+}
+
+/* What goes with every call, and the body's type. NULL on no memory. */
+static struct curl_slist *headers_of(const struct ps_fetch *client, const char *type)
+{
+	_cleanup_(headers_free) struct curl_slist *headers = NULL;
+	char line[96];
+
+	(void)snprintf(line, sizeof(line), "Content-Type: %.64s", type);
+	headers = curl_slist_append(NULL, line);
+	for (const struct curl_slist *h = client->headers; headers && h; h = h->next)
+		if (!curl_slist_append(headers, h->data))
+			return NULL;
+	return PS_TAKE(headers);
+}
+
 int ps_fetch_call(struct ps_fetch *client, const char *method, const char *path, const char *body,
 	struct ps_fetch_reply *ret_reply, struct ps_error *err)
 {
+	return ps_fetch_send(client, method, path, "application/json", body, body ? strlen(body) : 0, ret_reply, err);
+}
+
+int ps_fetch_send(struct ps_fetch *client, const char *method, const char *path, const char *type, const void *body,
+	size_t len, struct ps_fetch_reply *ret_reply, struct ps_error *err)
+{
+	_cleanup_(headers_free) struct curl_slist *headers = headers_of(client, type);
 	_cleanup_(ps_buf_free) struct ps_buf url = PS_BUF_INIT;
 	_cleanup_(ps_fetch_reply_free) struct ps_fetch_reply reply = {.body = {.limit = PS_CLI_REPLY_MAX}};
 	CURL *c = client->curl;
@@ -201,15 +227,15 @@ int ps_fetch_call(struct ps_fetch *client, const char *method, const char *path,
 	long status = 0;
 
 	ps_buf_addf(&url, "%s%s", client->base, path);
-	if (!ps_buf_str(&url))
+	if (!ps_buf_str(&url) || !headers)
 		return ps_error_set(err, -ENOMEM, 500, "no_memory", "", "out of memory");
 	curl_easy_reset(c);
 	(void)curl_easy_setopt(c, CURLOPT_URL, ps_buf_str(&url));
 	(void)curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, method);
-	(void)curl_easy_setopt(c, CURLOPT_HTTPHEADER, client->headers);
+	(void)curl_easy_setopt(c, CURLOPT_HTTPHEADER, headers);
 	if (body) {
 		(void)curl_easy_setopt(c, CURLOPT_POSTFIELDS, body);
-		(void)curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(body));
+		(void)curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)len);
 	} else if (strcmp(method, "POST") == 0) {
 		(void)curl_easy_setopt(c, CURLOPT_POSTFIELDS, "");
 	}

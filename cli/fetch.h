@@ -48,6 +48,9 @@ int ps_fetch_token(struct ps_fetch *client, const char *token);
  */
 int ps_fetch_call(struct ps_fetch *client, const char *method, const char *path, const char *body,
 	struct ps_fetch_reply *ret_reply, struct ps_error *err);
+/* The same with a body of another type than JSON, "text/plain" for instance; it may hold any bytes. */
+int ps_fetch_send(struct ps_fetch *client, const char *method, const char *path, const char *type, const void *body,
+	size_t len, struct ps_fetch_reply *ret_reply, struct ps_error *err);
 void ps_fetch_reply_free(struct ps_fetch_reply *reply); /* fits _cleanup_ */
 
 /* Appends text as a value of a query, percent-encoded. */

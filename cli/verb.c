@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "bpf/limits.h"
+#include "cli/assign.h"
 #include "cli/limits.h"
 #include "cli/table.h"
 #include "common/base/cleanup.h"
@@ -87,7 +88,7 @@ static const struct ps_option conns_options[] = {
 static const struct ps_option icmp_options[] = {OPT_LIMIT("100"), OPT_FIELDS, OPT_GATEWAY, PS_OPT_END};
 
 static const struct ps_option filters_options[] = {
-	PS_OPT_STR("file", 0, S, file, "", "FILE", "read the rule (or a list of them) as JSON; - = standard input"),
+	PS_OPT_STR("file", 0, S, file, "", "FILE", "read the rule or rules from there; - = standard input"),
 	OPT_GATEWAY,
 	PS_OPT_END,
 };
@@ -162,14 +163,19 @@ static const struct ps_option config_options[] = {OPT_JSON, OPT_CONFIG, PS_OPT_E
 
 static const struct ps_option plain_options[] = {OPT_JSON, PS_OPT_END};
 
+#define FILTERS_SYNOPSIS \
+	"list | show ID… | add --FIELD VALUE… | set ID --FIELD VALUE… | rm ID… | enable ID… | disable ID… |\n" \
+	"       preview [ID] --FIELD VALUE… | import FILE | export [json|list] | replace FILE | confirm [ID…] |\n" \
+	"       promote ID… | protect [list|add|rm|set] CIDR…"
+
 const struct ps_verb ps_verbs[] = {
 	{"up", "[-iface eth0[,eth1]] [-interval 5] [-api :8080] [--keep]",
 		"start everything on this host and watch over it", up_options, ps_verb_up},
 	{"status", "", "health of each part, interfaces, table fill, rules", api_options, ps_verb_status},
 	{"conns", "[ID] [--sort orig_bytes] [--proto tcp] [--limit N]", "connections", conns_options, ps_verb_conns},
 	{"icmp", "[--limit N]", "ICMP traffic", icmp_options, ps_verb_icmp},
-	{"filters", "list | get ID | add NAME=VALUE… | set ID NAME=VALUE… | enable ID | disable ID | rm ID…",
-		"filter rules: look at them and change them", filters_options, ps_verb_filters},
+	{"filters", FILTERS_SYNOPSIS, "filter rules: look at them, try them, change them", filters_options,
+		ps_verb_filters},
 	{"ai", "status | config [NAME=VALUE…] [--key-file FILE] | generate | analyze | findings",
 		"what the AI worker finds, says and proposes", ai_options, ps_verb_ai},
 	{"stats", "", "every counter", api_options, ps_verb_stats},
@@ -264,6 +270,10 @@ static int run_verb(const struct ps_verb *verb, int argc, char **argv)
 	char *help[] = {(char *)verb->name, NULL};
 	int r;
 
+	/* the fields of a rule are flags too: "--src-ip 10.0.0.0/8" is the word "src_ip=10.0.0.0/8" */
+	r = verb->options == filters_options ? ps_assign_flags(&argc, argv, &err) : 0;
+	if (r < 0)
+		return ps_cli_usage(verb->name, "%s", err.message);
 	r = ps_options_parse(verb->options, verb->name, PS_CONFIG_FILE, &argc, argv, &settings, &err);
 	if (r == -ECANCELED)
 		return ps_verb_help(&settings, 1, help);

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/assign.h"
 #include "cli/table.h"
 #include "cli/verb.h"
 #include "common/base/cleanup.h"
@@ -80,6 +81,8 @@ int ps_verb_help(const struct ps_settings *s, int n, char **operands)
 	ps_buf_addf(&out, "Usage: packetscope %s %s\n\n%c%s.\n\n", v->name, v->synopsis, v->help[0] - 'a' + 'A',
 		v->help + 1);
 	ps_options_help(v->options, &out);
+	if (v->run == ps_verb_filters)
+		ps_assign_help(&out);
 	return ps_cli_print(&out, PS_EXIT_OK);
 }
 

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "cli/assign.h"
@@ -116,6 +117,61 @@ static void every_field(void **state)
 	assert_true(rule.enabled);
 }
 
+/* Flags of a command line, joined by blanks after they became words. */
+static void flags_are(const char *line, const char *want)
+{
+	_cleanup_(ps_buf_free) struct ps_buf out = PS_BUF_INIT;
+	char copy[256], *argv[32] = {(char *)"filters"};
+	struct ps_error err = {0};
+	int argc = 1;
+
+	(void)snprintf(copy, sizeof(copy), "%s", line);
+	for (char *w = strtok(copy, " "); w; w = strtok(NULL, " "))
+		argv[argc++] = w;
+	if (ps_assign_flags(&argc, argv, &err) < 0)
+		ps_buf_addf(&out, "%s: %s", err.field, err.message);
+	else
+		for (int i = 1; i < argc; i++)
+			ps_buf_addf(&out, "%s%s", i > 1 ? " " : "", argv[i]);
+	assert_null(argv[argc]);
+	assert_string_equal(ps_buf_str(&out), want);
+}
+
+static void flags(void **state)
+{
+	(void)state;
+	flags_are("add --src-ip 10.0.0.0/8 --dst-port=22,80 --enabled",
+		"add src_ip=10.0.0.0/8 dst_port=22,80 enabled=true");
+	flags_are("add -src_ip 10.0.0.1 --api :1 --json", "add src_ip=10.0.0.1 --api :1 --json");
+	flags_are("set 7 --enabled no --force -j", "set 7 enabled=no force=true -j");
+	flags_are("add --enabled=false --confirm-within 60", "add enabled=false confirm_within=60");
+	flags_are("add --tcp-flags SYN -- --src-ip x", "add tcp_flags=SYN -- --src-ip x");
+	flags_are("add --file - --comment -", "add --file - comment=-");
+	flags_are("add --nonsense 5 --i-d 3", "add --nonsense 5 --i-d 3");
+	flags_are("list", "list");
+	flags_are("add --src-ip", "src_ip: --src-ip needs a value");
+}
+
+static void queries(void **state)
+{
+	_cleanup_(ps_value_free) struct ps_value *body = NULL;
+	_cleanup_(ps_buf_free) struct ps_buf query = PS_BUF_INIT;
+	struct ps_error err;
+
+	(void)state;
+	assert_int_equal(ps_assign_all(4,
+				 (char *[]){(char *)"force=yes", (char *)"ttl=60", (char *)"comment=a b&c",
+					 (char *)"priority=1"},
+				 &body, &err),
+		0);
+	assert_int_equal(ps_assign_query(body, "force", &query), 0);
+	assert_int_equal(ps_assign_query(body, "ttl", &query), 0);
+	assert_int_equal(ps_assign_query(body, "comment", &query), 0);
+	assert_int_equal(ps_assign_query(body, "mode", &query), 0);
+	assert_string_equal(ps_buf_str(&query), "?force=true&ttl=60&comment=a%20b%26c");
+	assert_int_equal(ps_value_count(body), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -124,6 +180,8 @@ int main(void)
 		cmocka_unit_test(odd_values_are_the_gateways_affair),
 		cmocka_unit_test(refusals),
 		cmocka_unit_test(every_field),
+		cmocka_unit_test(flags),
+		cmocka_unit_test(queries),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -109,6 +109,11 @@ static void usage_errors(void **state)
 		{"conns", "--limit", "0"}, {"icmp", "x"}, {"status", "x"}, {"stats", "x"}, {"filters", "nonsense"},
 		{"filters", "get"}, {"filters", "rm", "one"}, {"filters", "get", "1/../2"},
 		{"filters", "add", "dst_prot=1"}, {"filters", "add", "--file", "/no/such/file"},
+		{"filters", "add", "--src-ip"}, {"filters", "set", "1", "2"}, {"filters", "promote"},
+		{"filters", "promote", "x"}, {"filters", "confirm", "x"}, {"filters", "rm", "1", "dst_port=5"},
+		{"filters", "enable", "1", "ttl=5"}, {"filters", "export", "xml"},
+		{"filters", "import", "/no/such/file"}, {"filters", "import", "-", "dst_port=5"},
+		{"filters", "replace", "/no/such/file"}, {"filters", "protect", "x"}, {"filters", "protect", "add"},
 		{"watch", "--topics", "nonsense"}, {"watch", "--fields", "nonsense"}, {"watch", "x"}, {"doctor", "x"},
 		{"detach", "x"}, {"version", "x"}, {"status", "--api", "not an address"}};
 
