@@ -1,40 +1,27 @@
 #include "gateway/render.h"
 
 #include <errno.h>
-#include <string.h>
-
-#include "common/codec/batch.h"
-#include "common/codec/record_json.h"
-
-union any_record {
-	struct ps_conn conn;
-	struct ps_icmp icmp;
-	struct ps_drop drop;
-};
+#include "common/codec/row_json.h"
 
 int ps_render_reply(struct ps_buf *out, enum ps_record_type type, const struct ps_reply *reply, bool more)
 {
-	struct ps_batch_reader reader;
+	struct ps_row_json rows;
 	int r, n = 0;
 
 	if (!reply->payload || !reply->payload_len)
 		return 0;
-	r = ps_batch_reader_init(
-		&reader, type, ps_value_get(reply->body, "fields"), reply->payload, reply->payload_len);
-	if (r < 0)
-		return r;
-	for (;;) {
-		union any_record record;
+	r = ps_row_json_init(&rows, type, ps_value_get(reply->body, "fields"), reply->payload, reply->payload_len);
+	while (r >= 0) {
+		size_t before = out->len;
 
-		memset(&record, 0, sizeof(record));
-		r = ps_batch_next(&reader, &record);
-		if (r < 0)
-			return r;
-		if (r == 0)
-			return n;
 		if (more || n)
 			ps_buf_addc(out, ',');
-		ps_record_json(out, type, &record);
+		r = ps_row_json_next(&rows, out);
+		if (r == 0) {
+			out->len = before; /* no comma behind the last */
+			return n;
+		}
 		n++;
 	}
+	return r;
 }
