@@ -35,6 +35,7 @@ const char *ps_asset_type(const char *name)
 		{".png", "image/png"},
 		{".woff2", "font/woff2"},
 		{".json", "application/json"},
+		{".txt", "text/plain; charset=utf-8"},
 	};
 	const char *dot = strrchr(name, '.');
 

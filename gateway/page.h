@@ -1,5 +1,5 @@
 /*
- * The web page and its assets, built into the program from web/.
+ * The web page and its assets, built into the program (web/page.cmake).
  */
 #ifndef PS_PAGE_H
 #define PS_PAGE_H
@@ -13,7 +13,7 @@ struct ps_asset {
 	const unsigned char *end;
 };
 
-/* Made by the build from the files in web/. */
+/* Made by the build from the files of the page. */
 extern const struct ps_asset ps_assets[];
 extern const size_t ps_n_assets;
 

@@ -16,7 +16,7 @@ set -euo pipefail
 declare -A GROUPS_OF=(
 	[build]="gcc libc6-dev make cmake ninja-build pkg-config|pkgconf clang llvm
 		bpftool|linux-tools-generic libbpf-dev libzmq3-dev libmsgpack-c-dev|libmsgpack-dev
-		libmicrohttpd-dev libcjson-dev libcurl4-openssl-dev nettle-dev libpcap-dev"
+		libmicrohttpd-dev libcjson-dev libcurl4-openssl-dev nettle-dev libpcap-dev npm"
 	[run]="iproute2"
 	[demo]="iproute2 iputils-ping python3"
 	[test]="libcmocka-dev iproute2 iputils-ping ethtool tcpdump tshark curl util-linux python3 python3-zmq
@@ -66,6 +66,8 @@ missing_entries() {
 			for name in $(tr '|' ' ' <<<"${entry#\?}"); do
 				if [ "$name" = bpftool ] && working_bpftool >/dev/null; then
 					found=1
+				elif [ "$name" = npm ] && command -v npm >/dev/null; then
+					found=1 # Node's own packages bring it along
 				elif [ -n "${INSTALLED[$name]:-}" ]; then
 					found=1
 				fi

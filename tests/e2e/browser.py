@@ -113,6 +113,7 @@ class Browser:
         page = Page(self, self.call("Target.attachToTarget", {"targetId": target, "flatten": True})["sessionId"])
         for domain in ("Page", "Runtime", "Log", "Network"):
             page.call(f"{domain}.enable")
+        page.call("Performance.enable", {"timeDomain": "threadTicks"})
         page.call("Page.navigate", {"url": url})
         page.wait("document.readyState === 'complete'")
         return page
@@ -122,12 +123,12 @@ class Page:
     def __init__(self, browser, session):
         self.browser, self.session = browser, session
 
-    def call(self, method, params=None):
-        return self.browser.call(method, params, self.session)
+    def call(self, method, params=None, seconds=20):
+        return self.browser.call(method, params, self.session, seconds)
 
-    def evaluate(self, expression):
+    def evaluate(self, expression, seconds=20):
         """The value of a JavaScript expression; a promise is awaited."""
-        answer = self.call("Runtime.evaluate", {"expression": expression, "returnByValue": True, "awaitPromise": True})
+        answer = self.call("Runtime.evaluate", {"expression": expression, "returnByValue": True, "awaitPromise": True}, seconds)
         if "exceptionDetails" in answer:
             raise RuntimeError(f"{expression}: {answer['exceptionDetails'].get('exception', {}).get('description')}")
         return answer["result"].get("value")
@@ -155,13 +156,34 @@ class Page:
         self.evaluate(f"(() => {{ const e = document.querySelector({name}); e.focus(); e.select?.(); }})()")
         self.call("Input.insertText", {"text": text})
 
+    def work(self):
+        """Seconds of processor time that the page's main thread has used: what it does whoever else uses the machine."""
+        metrics = self.call("Performance.getMetrics")["metrics"]
+        return next(metric["value"] for metric in metrics if metric["name"] == "TaskDuration")
+
+    def press(self, key, code=None, text=None):
+        """A key of the keyboard: "Escape", "ArrowDown", "/" …"""
+        text = text if text is not None else key if len(key) == 1 else {"Enter": "\r"}.get(key)
+        event = {"key": key, "code": code or key, **({"text": text} if text else {})}
+        codes = {"Enter": 13, "Escape": 27, "ArrowDown": 40, "ArrowUp": 38, "Home": 36, "End": 35, "PageDown": 34, "Tab": 9}
+        event["windowsVirtualKeyCode"] = codes.get(key, ord(key.upper()) if len(key) == 1 else 0)
+        self.call("Input.dispatchKeyEvent", {"type": "keyDown", **event})
+        self.call("Input.dispatchKeyEvent", {"type": "keyUp", **event})
+
+    def size(self, width, height):
+        self.call("Emulation.setDeviceMetricsOverride", {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False})
+
+    def prefer(self, scheme):
+        """dark or light"""
+        self.call("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
+
     def screenshot(self, path):
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "wb") as file:
             file.write(base64.b64decode(self.call("Page.captureScreenshot", {"format": "png"})["data"]))
 
     def complaints(self):
-        """Errors in the console, uncaught exceptions, and requests that failed."""
+        """Errors in the console, uncaught exceptions, and requests that failed; since the last time this was asked."""
         self.browser.drain()
         found = []
         for event in self.browser.events:
@@ -172,4 +194,5 @@ class Page:
                 found.append(" ".join(str(arg.get("value", arg.get("description"))) for arg in params["args"]))
             elif event["method"] == "Log.entryAdded" and params["entry"]["level"] == "error":
                 found.append(f"{params['entry']['text']} {params['entry'].get('url', '')}")
+        self.browser.events.clear()
         return found
