@@ -174,7 +174,7 @@ static void rule_row(struct ps_buf *row, const struct ps_value *rule)
 		ps_buf_addf(row, "%s\"%s\":", row->len > 1 ? "," : "", shown[i]);
 		ps_json_write(row, v);
 	}
-	ps_buf_adds(row, ",\"comment\":");
+	ps_buf_adds(row, row->len > 1 ? ",\"comment\":" : "\"comment\":");
 	quoted(row, ps_value_get_string(rule, "comment", ""));
 	ps_buf_adds(row, "}");
 }
