@@ -93,10 +93,10 @@ static int read_key(const struct ps_value *v, struct change *ch, struct ps_error
 	return r;
 }
 
-static int read_number(
-	const struct ps_value *v, enum field f, double low, double high, double *ret, struct ps_error *err)
+static int read_number(const struct ps_value *v, enum field f, double low, double high, double fallback, double *ret,
+	struct ps_error *err)
 {
-	double d = ps_value_as_real(v, NAN);
+	double d = ps_value_kind(v) == PS_VALUE_NULL ? fallback : ps_value_as_real(v, NAN);
 
 	if (!(d >= low && d <= high))
 		return bad(err, names[f], "%s must be a number from %g to %g, without quotes", names[f], low, high);
@@ -128,19 +128,21 @@ static int read_field(
 		return read_key(v, ch, err);
 	case MODEL:
 		r = read_text(v, MODEL, PS_AI_MODEL_MAX, &ch->model, err);
+		if (ps_value_kind(v) == PS_VALUE_NULL)
+			ch->model = PS_AI_MODEL;
 		for (const char *p = r == 0 ? ch->model : ""; *p; p++) {
 			if ((unsigned char)*p < ' ' || (unsigned char)*p == 0x7f)
 				return bad(err, names[MODEL], "model has a control character in it");
 		}
 		return r;
 	case TEMPERATURE:
-		return read_number(v, TEMPERATURE, 0, 2, &ch->temperature, err);
+		return read_number(v, TEMPERATURE, 0, 2, PS_AI_TEMPERATURE, &ch->temperature, err);
 	case TIMEOUT:
-		r = read_number(v, TIMEOUT, 1, PS_AI_TIMEOUT_MAX, &d, err);
+		r = read_number(v, TIMEOUT, 1, PS_AI_TIMEOUT_MAX, PS_AI_TIMEOUT, &d, err);
 		ch->timeout = (unsigned)d;
 		return r;
 	case DEBUG:
-		if (ps_value_kind(v) != PS_VALUE_BOOL)
+		if (ps_value_kind(v) != PS_VALUE_BOOL && ps_value_kind(v) != PS_VALUE_NULL)
 			return bad(err, names[DEBUG], "debug must be true or false, without quotes");
 		ch->debug = ps_value_as_bool(v, false);
 		return 0;

@@ -59,7 +59,7 @@
 	2000000 /* rows of a list that may be left out before the answer: twice the largest table we speak of */
 #define PS_LIST_LARGE_MAX 4 /* lists of more than one page that are put together at once: 64 MB in the worst case */
 #define PS_GENERATE_TIMEOUT_MS \
-	150000 /* a model may think for the 120 s of its own time-out; who can't wait asks for a job */
+	660000 /* a model's own time-out, 600 s at most, and a minute for what comes after it; who can't wait asks for a job */
 #define PS_RULES_TIMEOUT_MS 30000 /* to take in, check and install a whole set: 131,072 rules */
 #define PS_COLLECTOR_SILENT_S 3   /* it says once a second that it works; at rest no tick is ever two seconds late */
 #define PS_FORWARD_GRACE_MS \

@@ -33,8 +33,11 @@ void ps_handle_ai_job(struct ps_exchange *x)
 {
 	struct ps_error err = {0};
 
+	/* Who asks is added last: it is not the body's to say. */
 	if (ps_exchange_body_args(x, &err) < 0)
 		ps_answer_problem(x, &err);
+	else if (ps_exchange_caller(x) < 0)
+		ps_answer_value(x, 200, NULL);
 	else
 		ps_exchange_forward(x, x->route->part, x->route->op, x->args, on_answer, x);
 }

@@ -166,6 +166,21 @@ int ps_exchange_body_args(struct ps_exchange *x, struct ps_error *err)
 	return r;
 }
 
+int ps_exchange_caller(struct ps_exchange *x)
+{
+	_cleanup_(ps_value_free) struct ps_value *caller = ps_value_map();
+	char text[PS_ADDR_TEXT];
+
+	if (!x->req.peer.family)
+		return 0;
+	if (ps_value_set(caller, "ip", ps_value_string(ps_addr_format(&x->req.peer, text))) < 0 ||
+		ps_value_set(caller, "port", ps_value_int(x->req.peer_port)) < 0 ||
+		ps_value_set(caller, "local_ip", ps_value_string(ps_addr_format(&x->req.local, text))) < 0 ||
+		ps_value_set(caller, "local_port", ps_value_int(x->req.local_port)) < 0)
+		return -ENOMEM;
+	return ps_value_set(x->args, "caller", PS_TAKE(caller));
+}
+
 int ps_exchange_id(const struct ps_exchange *x, int64_t *ret_id, struct ps_error *err)
 {
 	const char *text = x->req.param ? x->req.param : "";

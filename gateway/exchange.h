@@ -93,6 +93,10 @@ int ps_exchange_body(const struct ps_exchange *x, enum ps_value_kind kind, bool 
 /* Adds the members of the body, a JSON object or nothing, to x->args. */
 int ps_exchange_body_args(struct ps_exchange *x, struct ps_error *err);
 
+/* Adds `caller` to x->args: the TCP connection that the request came over, so that a rule that would cut it off can be
+ * refused. -ENOMEM. */
+int ps_exchange_caller(struct ps_exchange *x);
+
 /* The number in the path ("/api/filters/7"), 0…INT32_MAX. -EINVAL fills err (400, field "id"). */
 int ps_exchange_id(const struct ps_exchange *x, int64_t *ret_id, struct ps_error *err);
 

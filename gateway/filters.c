@@ -64,22 +64,6 @@ static void on_protected(void *arg, struct ps_reply *reply, const struct ps_erro
 
 /* --- arguments ------------------------------------------------------------------------------------ */
 
-/* The TCP connection that the request came over. */
-static int add_caller(struct ps_exchange *x)
-{
-	_cleanup_(ps_value_free) struct ps_value *caller = ps_value_map();
-	char text[PS_ADDR_TEXT];
-
-	if (!x->req.peer.family)
-		return 0;
-	if (ps_value_set(caller, "ip", ps_value_string(ps_addr_format(&x->req.peer, text))) < 0 ||
-		ps_value_set(caller, "port", ps_value_int(x->req.peer_port)) < 0 ||
-		ps_value_set(caller, "local_ip", ps_value_string(ps_addr_format(&x->req.local, text))) < 0 ||
-		ps_value_set(caller, "local_port", ps_value_int(x->req.local_port)) < 0)
-		return -ENOMEM;
-	return ps_value_set(x->args, "caller", PS_TAKE(caller));
-}
-
 /* If-Match (RFC 9110, 13.1.1): the generation that the client has seen. */
 static int add_precondition(struct ps_exchange *x, struct ps_error *err)
 {
@@ -114,7 +98,7 @@ static int begin(struct ps_exchange *x, struct ps_error *err)
 	int r = add_id(x, err);
 
 	if (r == 0)
-		r = add_caller(x);
+		r = ps_exchange_caller(x);
 	if (r == 0)
 		r = add_precondition(x, err);
 	return r == -ENOMEM ? no_memory(err) : r;

@@ -9,6 +9,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/program.h"
+#include "common/base/secret.h"
 #include "common/bus/bus.h"
 #include "common/bus/loop.h"
 #include "common/bus/service.h"
@@ -172,6 +173,7 @@ int main(int argc, char **argv)
 		return r;
 	if (settings.health)
 		return ask_health(&settings);
+	ps_secret_no_dump(); /* tokens and the key of an LLM pass through */
 	(void)mallopt(M_MMAP_THRESHOLD, MAP_ALONE);
 	r = serve(&settings, &err);
 	if (r < 0) {

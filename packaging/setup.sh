@@ -19,7 +19,7 @@ declare -A GROUPS_OF=(
 		libmicrohttpd-dev libcjson-dev libcurl4-openssl-dev nettle-dev libpcap-dev npm"
 	[run]="iproute2"
 	[demo]="iproute2 iputils-ping python3"
-	[test]="libcmocka-dev iproute2 iputils-ping ethtool tcpdump tshark curl util-linux python3 python3-zmq
+	[test]="libcmocka-dev iproute2 iputils-ping ethtool tcpdump tshark curl jq openssl util-linux python3 python3-zmq
 		python3-msgpack python3-jsonschema iperf3 tcpreplay
 		?prometheus ?chromium ?fonts-dejavu-core"
 )

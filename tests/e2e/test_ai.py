@@ -5,15 +5,18 @@ import contextlib
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import stat
+import ssl
 import subprocess
+import tempfile
 import threading
 import time
 
 from harness import BIN, CLIENT4, SERVER4, Host, Pipeline, main, need, note, wait_for
-from lab import Server
+from lab import Server, run
 from llm import Llm, answers, completion, endless, huge, in_turn, raw, says, send, slow, status
 
 KEY = "sk-planted-5f2b9c7e1d4a8036"
@@ -520,24 +523,28 @@ def check_key(report, pipeline, llm, tap_lines):
     report.equal("command lines and environments of our programs", shown, [])
     report.check("something was tapped", len(tap_lines) > 0)
     report.equal("bus traffic", [line[:100] for line in tap_lines if KEY in line or ENV_KEY in line], [])
-    worker = pipeline.part_pid("ai-worker")
-    report.check("no core of the worker", os.stat(f"/proc/{worker}/environ").st_uid == 0 and dumpable(worker) is False)
-    report.check("no core of the gateway", dumpable(pipeline.part_pid("gateway")) is False)
+    check_cores(report, pipeline)
     pipeline.config({"debug": False})
 
 
-def dumpable(pid):
-    """Whether the process would leave a core: what it maps is anybody's of its user only then."""
-    child = os.fork()
-    if child == 0:
-        # As a user who would own the process if it were dumpable: only root may look into one that is not.
-        try:
-            with open(f"/proc/{pid}/coredump_filter", "rb"):
-                pass
-            os._exit(0 if os.stat(f"/proc/{pid}/fd").st_uid != 0 else 1)
-        except OSError:
-            os._exit(1)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+def check_cores(report, pipeline):
+    """As another user, who could look into what he has started: not into these."""
+    with tempfile.TemporaryDirectory() as directory:
+        os.chmod(directory, 0o777)
+        for part in ("ai-worker", "gateway"):
+            extra = ["--api", "127.0.0.1:0"] if part == "gateway" else []
+            process = pipeline.ns.popen("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", os.path.join(BIN, f"packetscope-{part}"), "--run-dir",
+                                        directory, "--state-dir", directory, *extra, stderr=subprocess.PIPE, env=pipeline.environment(), text=True)
+            try:
+                line = process.stderr.readline()
+                while "ready" not in line and line:
+                    line = process.stderr.readline()
+                owner = os.stat(f"/proc/{process.pid}/environ").st_uid
+                report.equal(f"{part} of another user leaves no core and cannot be looked into", (bool(line), owner), (True, 0))
+            finally:
+                process.kill()
+                process.wait()
+                process.stderr.close()
 
 
 def tap(pipeline, lines):
@@ -563,7 +570,9 @@ def tap(pipeline, lines):
 def check_environment(report, host):
     """OPENAI_* at the start: the worker has it, and nobody can read it."""
     llm = Llm(host.server)
-    variables = {"OPENAI_API_KEY": ENV_KEY, "OPENAI_ENDPOINT": llm.url, "AI_DEBUG": "true"}
+    proxy = Llm(host.server)
+    variables = {"OPENAI_API_KEY": ENV_KEY, "OPENAI_ENDPOINT": llm.url, "AI_DEBUG": "true", "http_proxy": f"http://127.0.0.1:{proxy.port}",
+                 "no_proxy": "127.0.0.1"}
     traffic = Traffic(host)
     try:
         with AiPipeline(host.server, "ps0", variables) as pipeline:
@@ -591,18 +600,55 @@ def check_environment(report, host):
             ready(pipeline, traffic)
             pipeline.generate()
             report.check("indeed", other.requests and all("authorization" not in request.headers for request in other.requests))
+            proxy.behaviour = answers(lambda _request: CALM)
+            pipeline.config({"openai_endpoint": "http://llm.example.invalid/v1", "api_key": KEY})
+            answer = pipeline.generate()[1]
+            report.equal("the proxy of the environment is used", (answer.get("success"), [request.path for request in proxy.requests]),
+                         (True, ["http://llm.example.invalid/v1/chat/completions"]))
             report.equal("its log", pipeline.log().count(ENV_KEY), 0)
             other.close()
     finally:
         traffic.close()
         llm.close()
+        proxy.close()
+
+
+class TlsLlm(Llm):
+    """The same over TLS, with a certificate that nobody but its owner trusts."""
+
+    def __init__(self, ns, directory):
+        self.certificate, key = os.path.join(directory, "llm.pem"), os.path.join(directory, "llm.key")
+        run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1", "-addext",
+            "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", self.certificate)
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(self.certificate, key)
+        super().__init__(ns)
+        self.url = self.url.replace("http:", "https:")
+
+    def _serve(self, connection):
+        with contextlib.suppress(OSError):
+            super()._serve(self.context.wrap_socket(connection, server_side=True))
+
+
+def check_tls(report, pipeline, trusted, stranger):
+    for llm in (trusted, stranger):
+        llm.behaviour = answers(lambda _request: CALM)
+    pipeline.config({"openai_endpoint": stranger.url, "api_key": KEY})
+    answer = pipeline.generate()[1]
+    report.check("a certificate that nobody vouches for", answer.get("success") is False and "not trusted" in answer["error"], answer)
+    report.equal("it was told nothing", stranger.requests, [])
+    pipeline.config({"openai_endpoint": trusted.url, "api_key": KEY})
+    report.equal("one that ca-file vouches for", pipeline.generate()[1].get("success"), True)
 
 
 def check_operator(report, host):
-    """What only the operator decides: the list of endpoints, and whether proposals bite."""
+    """What only the operator decides: the list of endpoints, whom to trust, and whether proposals bite."""
     llm = Llm(host.server)
     traffic = Traffic(host)
-    variables = {"PACKETSCOPE_ALLOW_ENDPOINTS": f"127.0.0.1:{llm.port}", "PACKETSCOPE_AUTO_ENFORCE": "true"}
+    directories = [tempfile.mkdtemp(prefix="pse2e-tls-") for _ in range(2)]
+    trusted, stranger = (TlsLlm(host.server, directory) for directory in directories)
+    variables = {"PACKETSCOPE_ALLOW_ENDPOINTS": ",".join(f"127.0.0.1:{server.port}" for server in (llm, trusted, stranger)),
+                 "PACKETSCOPE_AUTO_ENFORCE": "true", "PACKETSCOPE_CA_FILE": trusted.certificate}
     try:
         with AiPipeline(host.server, "ps0", variables) as pipeline:
             ready(pipeline, traffic)
@@ -614,13 +660,17 @@ def check_operator(report, host):
             answer = pipeline.generate()[1]
             report.equal("proposals that bite", [rule["mode"] for rule in answer.get("filters", [])], ["enforce"])
             report.equal("and still nothing is installed", pipeline.api.get("/api/filters"), [])
+            check_tls(report, pipeline, trusted, stranger)
     finally:
         traffic.close()
-        llm.close()
+        for server in (llm, trusted, stranger):
+            server.close()
+        for directory in directories:
+            shutil.rmtree(directory, ignore_errors=True)
 
 
 def test(report):
-    need("curl", "jq", "bash", "ethtool")
+    need("curl", "jq", "bash", "ethtool", "openssl", "setpriv")
     with Host() as host:
         traffic = Traffic(host)
         llm = Llm(host.server)

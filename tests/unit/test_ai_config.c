@@ -210,9 +210,13 @@ static void own_endpoints_need_no_key(void **state)
 	assert_int_equal(merge(&c, "{\"openai_endpoint\": \"https://api.openai.com\"}", NULL), 0);
 	assert_false(ps_ai_config_ready(&c, &why));
 	assert_non_null(strstr(why, "key"));
-	assert_int_equal(merge(&c, "{\"openai_endpoint\": \"http://localhost:11434\", \"model\": null}", NULL), 0);
+	assert_int_equal(merge(&c, "{\"openai_endpoint\": \"http://localhost:11434\", \"model\": \"\"}", NULL), 0);
 	assert_false(ps_ai_config_ready(&c, &why));
 	assert_non_null(strstr(why, "model"));
+	assert_int_equal(
+		merge(&c, "{\"model\": null, \"temperature\": null, \"timeout\": null, \"debug\": null}", NULL), 0);
+	assert_string_equal(c.model, PS_AI_MODEL);
+	assert_int_equal(c.timeout, PS_AI_TIMEOUT);
 }
 
 int main(void)
