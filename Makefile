@@ -23,7 +23,7 @@ endef
 UP_ARGS = $(if $(IFACE),--iface $(IFACE)) $(if $(INTERVAL),--interval $(INTERVAL)) $(if $(API),--api $(API)) $(ARGS)
 
 .DEFAULT_GOAL := all
-.PHONY: help all debug run demo test format tidy clean install check-setup install-setup-% need-root
+.PHONY: help all debug run demo test format tidy clean install deb check-setup install-setup-% need-root
 
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
@@ -64,6 +64,9 @@ tidy: all ## clang-tidy over the user-space sources
 
 install: all ## Into PREFIX (/usr/local)
 	cmake --install $(BUILD) --prefix $(PREFIX)
+
+deb: all ## The Debian package, in build/
+	$(call as_owner,cd $(BUILD) && cpack -G DEB)
 
 clean: ## Away with build/
 	rm -rf $(BUILD)

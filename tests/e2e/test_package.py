@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: MIT
+"""The .deb in a clean Debian root: it installs with what it depends on, its units say what they should, the programs start
+from the units' own command lines, users and capabilities, and nothing is left after a purge.
+
+Skipped where mmdebstrap or dpkg-deb is missing, or a root can't be made. PS_ROOT names a root to use instead (it is copied).
+"""
+
+import contextlib
+import glob
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+
+from harness import BPFFS, BUILD, Api, Host, main, need, note, skip
+from lab import die_with_parent, run, wait_for
+
+UNITS = ("collector", "aggregator", "gateway", "ai-worker")
+CHROOT_ENV = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
+
+
+def build_package(directory):
+    run("cpack", "--config", os.path.join(BUILD, "CPackConfig.cmake"), "-B", directory)
+    return glob.glob(os.path.join(directory, "packetscope_*.deb"))[0]
+
+
+def make_root(root):
+    given = os.environ.get("PS_ROOT")
+    if given:
+        run("cp", "-a", f"{given}/.", root)
+        return
+    sources = [path for path in ("/etc/apt/sources.list.d/debian.sources", "/etc/apt/sources.list") if os.path.exists(path)]
+    done = subprocess.run(["mmdebstrap", "--quiet", "--variant=minbase", "--dpkgopt=force-unsafe-io", "--include=systemd-standalone-sysusers,"
+                           "systemd-standalone-tmpfiles,libcap2-bin", "bookworm", root, *sources[:1]],
+                          capture_output=True, text=True, timeout=500, check=False)
+    if done.returncode:
+        skip(f"a clean root can't be made: {(done.stderr.strip().splitlines() or ['?'])[-1]}")
+
+
+@contextlib.contextmanager
+def mounted(root):
+    """What a running system has: /proc, /dev, and a BPF file system."""
+    targets = []
+    try:
+        for kind, source, where in (("proc", "proc", "proc"), (None, "/dev", "dev"), ("sysfs", "sysfs", "sys"), (None, BPFFS, "sys/fs/bpf")):
+            target = os.path.join(root, where)
+            run("mount", *(["-t", kind] if kind else ["--bind"]), source, target)
+            targets.append(target)
+        shutil.copy("/etc/resolv.conf", os.path.join(root, "etc/resolv.conf"))
+        yield
+    finally:
+        for target in reversed(targets):
+            run("umount", "-l", target, check=False)
+
+
+def chroot(root, *args, check=True, seconds=300):
+    done = subprocess.run(["chroot", root, *args], env=CHROOT_ENV, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds,
+                          check=False)
+    if check and done.returncode:
+        raise RuntimeError(f"{' '.join(args)}: status {done.returncode}: {(done.stderr or done.stdout)[-1500:]}")
+    return done
+
+
+def unit(root, name):
+    """The keys of [Service]; a key may stand several times."""
+    found = {}
+    with open(os.path.join(root, f"usr/lib/systemd/system/packetscope-{name}.service"), encoding="utf-8") as file:
+        for line in file:
+            key, _, value = line.strip().partition("=")
+            if value and not line.startswith("#"):
+                found.setdefault(key, []).append(value)
+    return found
+
+
+def check_units(report, root):
+    for name in UNITS:
+        text = run("systemd-analyze", "security", "--offline=true",
+                   os.path.join(root, f"usr/lib/systemd/system/packetscope-{name}.service"), check=False)
+        score = re.search(r"exposure level.*?: ([0-9.]+)", text)
+        report.check(f"{name}: exposure below 3.0", bool(score) and float(score.group(1)) < 3.0, text[-200:])
+        service = unit(root, name)
+        report.check(f"{name}: tells when it is ready, and is watched",
+                     service["Type"] == ["notify"] and "WatchdogSec" in service and service["User"] != ["root"])
+
+
+class Service:
+    """A unit started as its manager would: user, group, capabilities, environment, command line; and its notifications."""
+
+    def __init__(self, root, name, ns, extra):
+        service = unit(root, name)
+        for line in service.get("ExecStartPre", []):
+            command = line.lstrip("+")
+            chroot(root, "/bin/sh", "-c", re.fullmatch(r"/bin/sh -c '(.*)'", command).group(1))
+        for directory in service.get("StateDirectory", []):
+            path = os.path.join("/var/lib", directory)
+            chroot(root, "install", "-d", "-o", service["User"][0], "-g", service["Group"][0], "-m", service["StateDirectoryMode"][0], path)
+        caps = service.get("AmbientCapabilities", [""])[0].lower().replace("cap_", "").split()
+        granted = ",".join(f"+{cap}" for cap in caps) or "-all"
+        bounding = "-all" + "".join(f",+{cap}" for cap in caps)
+        notify = os.path.join(root, f"run/notify-{name}")
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(notify)
+        os.chmod(notify, 0o777)
+        self.socket.settimeout(20)
+        environment = dict(word.split("=", 1) for word in service.get("Environment", []))
+        self.process = subprocess.Popen(
+            [*ns.command("chroot", root, "setpriv", f"--reuid={service['User'][0]}", f"--regid={service['Group'][0]}", "--init-groups",
+                         "--no-new-privs", f"--inh-caps={granted}", f"--ambient-caps={granted}", f"--bounding-set={bounding}"),
+             *service["ExecStart"][0].split(), *extra],
+            env={**CHROOT_ENV, **environment, "NOTIFY_SOCKET": f"/run/notify-{name}"}, stdin=subprocess.DEVNULL,
+            preexec_fn=die_with_parent)
+
+    def ready(self):
+        return self.socket.recv(64) == b"READY=1"
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        status = self.process.wait(10)
+        self.socket.close()
+        return status
+
+
+def check_services(report, root, host):
+    arguments = {"collector": ["--iface", "ps0"]}
+    services = []
+    try:
+        for name in UNITS:
+            service = Service(root, name, host.server, arguments.get(name, []))
+            services.append((name, service))
+            report.check(f"{name}: ready", service.ready())
+        api = Api(host.server)
+        wait_for("every part is well", lambda: api.request("GET", "/api/health")[0] == 200, 15)
+        host.client.run("ping", "-c", "2", "-i", "0.1", "10.203.0.1")
+        report.check("traffic is in the API", wait_for("ICMP", lambda: len(api.get("/api/icmp")) >= 2, 5))
+        api.rule({"rule_type": "icmp", "icmp_type": 8, "src_ip": "10.203.0.2", "enabled": True})
+        out = host.client.run("ping", "-c", "2", "-i", "0.1", "-W", "1", "10.203.0.1", check=False)
+        report.check("a rule is in force", " 0 received" in out, out)
+        for name, program in (("collector", "packetscope-collector"), ("aggregator", "packetscope-aggregator")):
+            done = host.server.run("chroot", root, program, "--health", check=False)
+            report.equal(f"{name}: says that it is well", done.strip(), "ok")
+    finally:
+        for name, service in reversed(services):
+            report.equal(f"{name}: stops in order", service.stop(), 0)
+
+
+def files(root):
+    """Everything but what apt and dpkg keep for themselves."""
+    skipped = ("proc", "sys", "dev", "var/lib/dpkg", "var/lib/apt", "var/cache", "var/log", "tmp", "run", "root", "usr/share/doc", "etc/ld.so.cache")
+    found = set()
+    for top, directories, names in os.walk(root):
+        below = os.path.relpath(top, root)
+        directories[:] = [name for name in directories if os.path.normpath(os.path.join(below, name)) not in skipped]
+        found.update(os.path.normpath(os.path.join(below, name)) for name in names + directories)
+    return {path for path in found if "packetscope" in path}
+
+
+def test(report):
+    need("mmdebstrap", "cpack", "setpriv", "systemd-analyze")
+    directory = tempfile.mkdtemp(prefix="pse2e-package-")
+    root = os.path.join(directory, "root")
+    os.mkdir(root)
+    try:
+        package = build_package(os.path.join(directory, "cpack"))
+        note(f"{os.path.basename(package)}: {os.path.getsize(package) >> 10} KiB")
+        make_root(root)
+        os.chmod(directory, 0o755)
+        shutil.copy(package, os.path.join(root, "tmp/packetscope.deb"))
+        with mounted(root), Host("psp") as host:
+            before = files(root)
+            chroot(root, "apt-get", "-q", "update")
+            chroot(root, "apt-get", "-q", "install", "-y", "--no-install-recommends", "/tmp/packetscope.deb")
+            for program in ("packetscope", *(f"packetscope-{name}" for name in (*UNITS, "replay"))):
+                report.check(f"{program} runs", "0." in chroot(root, program, "--version", check=False).stdout)
+            report.equal("the configuration file is whole", chroot(root, "packetscope", "check-config", check=False).returncode, 0)
+            check_units(report, root)
+            check_services(report, root, host)
+            chroot(root, "apt-get", "-q", "remove", "-y", "packetscope")
+            report.check("remove takes the kernel part off", not glob.glob(os.path.join(BPFFS, "packetscope/link/*")))
+            report.check("and keeps rules and configuration", {"etc/packetscope/packetscope.conf", "var/lib/packetscope/rules.json"} <= files(root))
+            chroot(root, "apt-get", "-q", "purge", "-y", "packetscope")
+            report.equal("purge leaves nothing", sorted(files(root) - before), [])
+            users = open(os.path.join(root, "etc/passwd"), encoding="utf-8").read() + open(os.path.join(root, "etc/group"), encoding="utf-8").read()
+            report.check("not even users", "packetscope" not in users)
+    finally:
+        shutil.rmtree(os.path.join(BPFFS, "packetscope"), ignore_errors=True)
+        run("rm", "-rf", "--one-file-system", directory, check=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main(test))
