@@ -85,6 +85,16 @@ static const struct ps_option conns_options[] = {
 	PS_OPT_END,
 };
 
+static const struct ps_option top_options[] = {
+	PS_OPT_SECONDS("interval", 't', S, interval, "2", 100 * PS_NSEC / 1000, 3600 * PS_NSEC, "between two pictures"),
+	PS_OPT_STR("sort", 's', S, sort, "", "FIELD", "sort by this field (last_seen); the key s takes the next"),
+	PS_OPT_U64("count", 'c', S, count, "0", 0, 0, "N", "print this many pictures and end, instead of a screen"),
+	OPT_LIMIT("20"),
+	OPT_FIELDS,
+	OPT_GATEWAY,
+	PS_OPT_END,
+};
+
 static const struct ps_option icmp_options[] = {OPT_LIMIT("100"), OPT_FIELDS, OPT_GATEWAY, PS_OPT_END};
 
 static const struct ps_option filters_options[] = {
@@ -174,6 +184,8 @@ const struct ps_verb ps_verbs[] = {
 	{"status", "", "health of each part, interfaces, table fill, rules", api_options, ps_verb_status},
 	{"conns", "[ID] [--sort orig_bytes] [--proto tcp] [--limit N]", "connections", conns_options, ps_verb_conns},
 	{"icmp", "[--limit N]", "ICMP traffic", icmp_options, ps_verb_icmp},
+	{"top", "[--interval 2] [--sort FIELD]", "rates and the busiest connections, drawn again and again",
+		top_options, ps_verb_top},
 	{"filters", FILTERS_SYNOPSIS, "filter rules: look at them, try them, change them", filters_options,
 		ps_verb_filters},
 	{"ai", "status | config [NAME=VALUE…] [--key-file FILE] | generate | analyze | findings",
@@ -189,6 +201,8 @@ const struct ps_verb ps_verbs[] = {
 	{"detach", "", "remove the kernel part from every interface", detach_options, ps_verb_detach},
 	{"check-config", "[FILE]", "would every program start with this configuration file?", config_options,
 		ps_verb_check_config},
+	{"completion", "bash | zsh | man", "completion for a shell, or the manual page", plain_options,
+		ps_verb_completion},
 	{"help", "[VERB]", "this list, or one verb's options", plain_options, ps_verb_help},
 	{"version", "", "the version", plain_options, ps_verb_version},
 };

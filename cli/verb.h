@@ -73,6 +73,8 @@ int ps_verb_doctor(const struct ps_settings *s, int n, char **operands);
 int ps_verb_replay(const struct ps_settings *s, int n, char **operands);
 int ps_verb_keygen(const struct ps_settings *s, int n, char **operands);
 int ps_verb_detach(const struct ps_settings *s, int n, char **operands);
+int ps_verb_completion(const struct ps_settings *s, int n, char **operands);
+int ps_verb_top(const struct ps_settings *s, int n, char **operands);
 int ps_verb_check_config(const struct ps_settings *s, int n, char **operands);
 int ps_verb_help(const struct ps_settings *s, int n, char **operands);
 int ps_verb_version(const struct ps_settings *s, int n, char **operands);

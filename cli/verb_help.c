@@ -53,7 +53,7 @@ static int help_all(struct ps_buf *out)
 	ps_buf_adds(out, "Usage: packetscope VERB [OPTIONS]\n\nWho is talking to this host, how well, and what to do "
 			 "about it.\n\n");
 	for (unsigned i = 0; i < ps_verbs_count; i++) {
-		ps_buf_addf(out, "  %-9s", ps_verbs[i].name);
+		ps_buf_addf(out, "  %-13s", ps_verbs[i].name);
 		ps_style_add(out, PS_STYLE_PLAIN, colour, ps_verbs[i].help);
 		ps_buf_addc(out, '\n');
 	}

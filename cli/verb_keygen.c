@@ -29,7 +29,8 @@ int ps_verb_keygen(const struct ps_settings *s, int n, char **operands)
 		ps_buf_adds(&out, "}\n");
 	} else {
 		ps_buf_addf(&out,
-			"%s.key         public: give it to the other side\n%s.key_secret  secret: keep it here, mode 0600\n",
+			"%s.key         public: give it to the other side\n%s.key_secret  secret: keep it here, mode "
+			"0600\n",
 			operands[0], operands[0]);
 	}
 	code = ps_cli_print(&out, PS_EXIT_OK);

@@ -10,6 +10,8 @@
 #include "common/base/cleanup.h"
 #include "common/base/program.h"
 
+#define ABOUT "Loads and attaches the kernel part, and carries its events to the bus."
+
 static int help(void)
 {
 	_cleanup_(ps_buf_free) struct ps_buf text = PS_BUF_INIT;
@@ -28,6 +30,8 @@ int main(int argc, char **argv)
 
 	if (ps_program_take("--print-config", &argc, argv))
 		return ps_program_print_config(ps_settings_table, "collector");
+	if (ps_program_take("--print-manual", &argc, argv))
+		return ps_program_print_manual(&(struct ps_program){"collector", ABOUT, ps_settings_table});
 	ps_log_setup("collector", PS_LOG_INFO);
 	r = ps_settings_read(argc, argv, &settings, &err);
 	if (r == -ECANCELED)

@@ -7,6 +7,7 @@
 #include "common/base/buf.h"
 #include "common/base/cleanup.h"
 #include "common/base/log.h"
+#include "common/base/manual.h"
 
 static int help(const struct ps_program *program)
 {
@@ -37,6 +38,19 @@ int ps_program_print_config(const struct ps_option *options, const char *name)
 	return printf("%s", ps_buf_str(&text) ?: "") < 0 || text.error;
 }
 
+int ps_program_print_manual(const struct ps_program *program)
+{
+	_cleanup_(ps_buf_free) struct ps_buf text = PS_BUF_INIT;
+	char name[64];
+
+	(void)snprintf(name, sizeof(name), "packetscope-%s", program->name);
+	ps_manual_head(&text, name, 8, program->about, "[OPTION…]");
+	ps_buf_adds(&text, ".SH OPTIONS\n");
+	ps_manual_options(&text, program->options);
+	ps_manual_tail(&text);
+	return printf("%s", ps_buf_str(&text) ?: "") < 0 || text.error;
+}
+
 int ps_program_begin(const struct ps_program *program, int argc, char **argv, void *settings,
 	const char *const *log_level, const bool *version)
 {
@@ -47,6 +61,8 @@ int ps_program_begin(const struct ps_program *program, int argc, char **argv, vo
 
 	if (ps_program_take("--print-config", &argc, argv))
 		return ps_program_print_config(program->options, program->name);
+	if (ps_program_take("--print-manual", &argc, argv))
+		return ps_program_print_manual(program);
 	ps_log_setup(program->name, level);
 	r = ps_options_parse(program->options, program->name, PS_CONFIG_FILE, &argc, argv, settings, &err);
 	if (r == -ECANCELED)

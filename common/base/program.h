@@ -22,8 +22,8 @@ struct ps_program {
 
 /*
  * Reads the options into `settings` (ps_options_parse) and sets the log up. Answers --help, --version,
- * --check-config, --print-config and wrong options itself: the exit status to end with, 0, or 2 for a wrong option,
- * which is logged. log_level and version point into settings.
+ * --check-config, --print-config, --print-manual and wrong options itself: the exit status to end with, 0, or 2 for a
+ * wrong option, which is logged. log_level and version point into settings.
  */
 int ps_program_begin(const struct ps_program *program, int argc, char **argv, void *settings,
 	const char *const *log_level, const bool *version);
@@ -35,6 +35,7 @@ int ps_program_begin(const struct ps_program *program, int argc, char **argv, vo
 bool ps_program_take(const char *flag, int *argc, char **argv);
 
 /* Prints the program's section of a configuration file. Returns the exit status. */
+int ps_program_print_manual(const struct ps_program *program); /* --print-manual: its page of section 8 */
 int ps_program_print_config(const struct ps_option *options, const char *name);
 
 #endif
