@@ -457,3 +457,21 @@ int ps_conn_query_run(const struct ps_conn_query *q, const struct ps_conn_table 
 		cursor_write(q, ret_page->row[ret_page->n - 1], ret_page->next);
 	return 0;
 }
+
+bool ps_conn_query_scan(const struct ps_conn_query *q, const struct ps_conn_table *table, size_t *position,
+	struct ps_conn_page *ret_page)
+{
+	const struct ps_conn *c = NULL;
+	bool ended;
+
+	ret_page->n = ret_page->total = 0;
+	ret_page->next[0] = '\0';
+	for (size_t looks = 0; looks < PS_SCAN_LOOKS && ret_page->n < q->limit; looks++) {
+		c = ps_conn_table_next(table, position, &ended);
+		if (!c)
+			return false;
+		if ((!ended || q->ended) && matches(q, c))
+			ret_page->row[ret_page->n++] = c;
+	}
+	return true;
+}

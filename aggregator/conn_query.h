@@ -35,6 +35,7 @@ struct ps_conn_query {
 int ps_conn_query_parse(const struct ps_value *args, struct ps_conn_query *ret_query, struct ps_error *err);
 
 #define PS_CURSOR_TEXT 192
+#define PS_SCAN_LOOKS 20000 /* rows that a page of a scan looks at at most: 1 ms, 3 with a text to look for */
 
 struct ps_conn_page {
 	const struct ps_conn *row[PS_REQUEST_PAGE_MAX]; /* good until the table changes */
@@ -50,5 +51,13 @@ struct ps_conn_page {
  * in (24 bytes for each that is left out, twice), -ENOMEM and no page.
  */
 int ps_conn_query_run(const struct ps_conn_query *q, const struct ps_conn_table *table, struct ps_conn_page *ret_page);
+
+/*
+ * A page in no order, from *position on (0: the beginning): what lives all the while is met exactly once, whatever
+ * changes meanwhile, and the cost is that of the rows looked at. May have fewer rows than the limit, or none. True:
+ * there is more, at *position. `total` is not counted.
+ */
+bool ps_conn_query_scan(const struct ps_conn_query *q, const struct ps_conn_table *table, size_t *position,
+	struct ps_conn_page *ret_page);
 
 #endif

@@ -192,8 +192,8 @@ static int read_cursor(struct ps_call *c, uint64_t epoch, size_t *ret_position)
 	}
 	if (strspn(cursor, "0123456789abcdef-") != strlen(cursor) ||
 		sscanf(cursor, "%16llx-%16llx%n", &of, &position, &used) != 2 || cursor[used])
-		return ps_error_set(&c->answer->error, -EINVAL, 400, "bad_value", "cursor",
-			"this is no cursor of a snapshot");
+		return ps_error_set(
+			&c->answer->error, -EINVAL, 400, "bad_value", "cursor", "this is no cursor of a snapshot");
 	if (of != epoch)
 		return ps_error_set(&c->answer->error, -ESTALE, 409, "stale", "cursor",
 			"the aggregator was restarted since this snapshot began: begin again, without a cursor");
@@ -208,6 +208,37 @@ static uint64_t state_epoch(const struct ps_call *c)
 	if (c->state)
 		ps_publisher_totals(c->state, &totals);
 	return totals.epoch;
+}
+
+/* All that match, in no order: for those who want every one. Its cursor is a position too. */
+static int conns_scan(struct ps_call *c)
+{
+	_cleanup_free_ struct ps_conn_page *page = malloc(sizeof(*page));
+	_cleanup_(ps_value_free) struct ps_value *args = ps_value_copy(c->req->args);
+	uint64_t epoch = state_epoch(c);
+	struct ps_conn_query q;
+	size_t position = 0;
+	char next[40] = "";
+	int r;
+
+	if (!page || !args)
+		return ps_call_no_memory(c);
+	r = read_cursor(c, epoch, &position);
+	ps_value_unset(args, "cursor");
+	if (r >= 0)
+		r = ps_conn_query_parse(args, &q, &c->answer->error);
+	if (r < 0)
+		return r;
+	if (!position)
+		ps_aggregator_refresh(c->a, c->now);
+	if (ps_conn_query_scan(&q, c->a->conns, &position, page))
+		(void)snprintf(next, sizeof(next), "%llx-%zx", (unsigned long long)epoch, position);
+	r = begin_page(c, PS_RECORD_CONN, 0, next);
+	if (r >= 0)
+		ps_value_unset(c->answer->body, "total");
+	for (size_t i = 0; r >= 0 && i < page->n; i++)
+		r = add_record(c, page->row[i]);
+	return r;
 }
 
 static int snapshot(struct ps_call *c)
@@ -299,6 +330,7 @@ static const struct {
 	{"status", status},
 	{"stats", stats},
 	{"conns.list", conns_list},
+	{"conns.scan", conns_scan},
 	{"conns.get", conns_get},
 	{"conns.top", conns_top},
 	{"icmp.list", icmp_list},
@@ -314,8 +346,8 @@ static const struct {
 
 bool ps_control_only_reads(const char *op)
 {
-	static const char *const ops_that_read[] = {
-		"status", "stats", "conns.list", "conns.get", "icmp.list", "snapshot", "rules.list", "rules.get"};
+	static const char *const ops_that_read[] = {"status", "stats", "conns.list", "conns.scan", "conns.get",
+		"icmp.list", "snapshot", "rules.list", "rules.get"};
 
 	for (size_t i = 0; i < PS_ARRAY_SIZE(ops_that_read); i++) {
 		if (strcmp(ops_that_read[i], op) == 0)

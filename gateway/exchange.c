@@ -6,6 +6,7 @@
 
 #include "common/base/cleanup.h"
 #include "common/codec/json.h"
+#include "gateway/gzip.h"
 #include "gateway/problem.h"
 #include "gateway/route.h"
 
@@ -28,7 +29,7 @@ static void common_headers(struct ps_exchange *x)
 		ps_http_response_header(&x->resp, "Cache-Control", "no-store");
 	if (!x->gateway->access.cors_origin[0])
 		return;
-	ps_http_response_header(&x->resp, "Vary", "Origin");
+	ps_http_response_header(&x->resp, "Vary", "Origin"); /* beside what gzip may have said */
 	if (!cors)
 		return;
 	ps_http_response_header(&x->resp, "Access-Control-Allow-Origin", "%s", cors);
@@ -42,6 +43,7 @@ static void common_headers(struct ps_exchange *x)
 
 static void finish(struct ps_exchange *x)
 {
+	ps_gzip_response(&x->resp, x->req.headers.accept_encoding);
 	common_headers(x);
 	x->answered = true;
 	x->done(x);

@@ -4,6 +4,12 @@
 #ifndef PS_GATEWAY_LIMITS_H
 #define PS_GATEWAY_LIMITS_H
 
+/* Packed answers. */
+#define PS_GZIP_MIN 2048 /* bytes: below that a packet is a packet */
+#define PS_GZIP_AT_ONCE \
+	(256 << 10) /* up to here in one go, 3 ms; what is larger is packed piece by piece, so others get their turn \
+		     */
+
 /* Wrong tokens. */
 #define PS_FAILURES_ALLOWED 10 /* of one address in a window: a person's slips; guessing 2^256 it does not help */
 #define PS_FAILURES_WINDOW_NS 60000000000ull

@@ -8,6 +8,7 @@
 #include "common/base/cleanup.h"
 #include "common/model/schema.h"
 #include "gateway/exchange.h"
+#include "gateway/export.h"
 #include "gateway/handlers.h"
 #include "gateway/render.h"
 #include "gateway/route.h"
@@ -164,7 +165,10 @@ static void list(struct ps_exchange *x, enum ps_record_type type)
 
 void ps_handle_connections(struct ps_exchange *x)
 {
-	list(x, PS_RECORD_CONN);
+	if (ps_export_wanted(x))
+		ps_export(x);
+	else
+		list(x, PS_RECORD_CONN);
 }
 
 void ps_handle_icmp(struct ps_exchange *x)

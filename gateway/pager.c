@@ -12,6 +12,7 @@ struct pager {
 	struct ps_exchange *x; /* NULL: the client has gone, only a reply is still to come */
 	const struct ps_pager_form *form;
 	void *arg;
+	const char *op;
 	struct ps_value *args;
 	struct ps_buf piece; /* what the client has not taken yet */
 	size_t at;
@@ -46,7 +47,7 @@ static void ask(struct pager *p)
 		on_page(p, NULL, &err);
 		return;
 	}
-	ps_exchange_forward(x, x->route->part, x->route->op, p->args, on_page, p);
+	ps_exchange_forward(x, x->route->part, p->op, p->args, on_page, p);
 }
 
 /* The stream: what is there is given; when it is all taken, the next page is asked for. */
@@ -164,7 +165,7 @@ static void on_page(void *arg, struct ps_reply *reply, const struct ps_error *er
 	ps_answer_refusal(x, err ?: &bad, reply);
 }
 
-void ps_pager_start(struct ps_exchange *x, const struct ps_pager_form *form, void *arg)
+void ps_pager_start(struct ps_exchange *x, const char *op, const struct ps_pager_form *form, void *arg)
 {
 	_cleanup_(pager_free) struct pager *p = calloc(1, sizeof(*p));
 	struct ps_error err = {0};
@@ -176,6 +177,7 @@ void ps_pager_start(struct ps_exchange *x, const struct ps_pager_form *form, voi
 	}
 	p->x = x;
 	p->form = form;
+	p->op = op;
 	p->arg = arg;
 	p->args = PS_TAKE(x->args);
 	p->left = ps_value_get_uint(p->args, "limit", UINT64_MAX);

@@ -19,11 +19,11 @@ struct ps_pager_form {
 };
 
 /*
- * Answers the exchange with all pages of its route's operation, x->args being the arguments of the first; `cursor` of
- * each further one is the `next` of the body before. `limit` in the arguments bounds the elements (missing: all), for
- * forms with a page. A
- * refusal of the first page becomes a problem; one of a later page cuts the connection.
+ * Answers the exchange with all pages of the operation `op` of its route's part, x->args being the arguments of the
+ * first; `cursor` of each further one is the `next` of the body before. `limit` in the arguments bounds the elements
+ * (missing: all), for forms with a page. A refusal of the first page becomes a problem; one of a later page cuts the
+ * connection.
  */
-void ps_pager_start(struct ps_exchange *x, const struct ps_pager_form *form, void *arg);
+void ps_pager_start(struct ps_exchange *x, const char *op, const struct ps_pager_form *form, void *arg);
 
 #endif

@@ -33,7 +33,7 @@
 #define NAME_MAX_BYTES 64 /* of a word that only the other part knows: a field, a state, an address */
 
 const struct ps_param ps_params_connections[] = {
-	NUMBER("limit", 1, PS_LIST_MAX, "Elements of the answer; of an export: any number"),
+	NUMBER("limit", 1, PS_LIST_MAX, "Elements of the answer; of a file: all if it is missing"),
 	TEXT("cursor", TEXT_MAX, "Where to go on, from the Link header of the answer before"),
 	NUMBER("offset", 0, PS_LIST_OFFSET_MAX, "Elements to leave out before the first one"),
 	TEXT("sort", NAME_MAX_BYTES, "Name of the field to sort by"),
@@ -44,6 +44,7 @@ const struct ps_param ps_params_connections[] = {
 	NUMBER("port", 0, 65535, "Port of either end"),
 	TEXT("q", TEXT_MAX, "Text that the key contains"),
 	BOOL("ended", "Recently ended connections too"),
+	WORD("format", "json,ndjson,csv", "As a file: all that match, streamed, in no order unless sort is given"),
 	END,
 };
 

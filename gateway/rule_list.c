@@ -117,7 +117,7 @@ static const struct ps_pager_form set = {
 
 void ps_handle_filters_list(struct ps_exchange *x)
 {
-	ps_pager_start(x, &json, (void *)(uintptr_t)AS_JSON);
+	ps_pager_start(x, x->route->op, &json, (void *)(uintptr_t)AS_JSON);
 }
 
 void ps_handle_filters_export(struct ps_exchange *x)
@@ -127,5 +127,5 @@ void ps_handle_filters_export(struct ps_exchange *x)
 	ps_value_unset(x->args, "format");
 	ps_http_response_header(&x->resp, "Content-Disposition", "attachment; filename=\"packetscope-filters.%s\"",
 		lines ? "txt" : "json");
-	ps_pager_start(x, lines ? &list : &set, (void *)(uintptr_t)(lines ? AS_LIST : AS_SET));
+	ps_pager_start(x, x->route->op, lines ? &list : &set, (void *)(uintptr_t)(lines ? AS_LIST : AS_SET));
 }

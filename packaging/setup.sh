@@ -16,7 +16,7 @@ set -euo pipefail
 declare -A GROUPS_OF=(
 	[build]="gcc libc6-dev make cmake ninja-build pkg-config|pkgconf clang llvm
 		bpftool|linux-tools-generic libbpf-dev libzmq3-dev libmsgpack-c-dev|libmsgpack-dev
-		libmicrohttpd-dev libcjson-dev libcurl4-openssl-dev nettle-dev libpcap-dev npm"
+		libmicrohttpd-dev libcjson-dev libcurl4-openssl-dev nettle-dev libpcap-dev zlib1g-dev npm"
 	[run]="iproute2"
 	[demo]="iproute2 iputils-ping python3"
 	[test]="libcmocka-dev iproute2 iputils-ping ethtool tcpdump tshark curl jq openssl util-linux python3 python3-zmq
