@@ -14,7 +14,7 @@
 #include "common/base/clock.h"
 #include "common/detect/detector.h"
 #include "common/detect/range.h"
-#include "common/detect/service.h"
+#include "common/detect/traits.h"
 
 #define MS 1000000ull
 

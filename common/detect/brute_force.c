@@ -12,7 +12,7 @@
 #include "common/base/clock.h"
 #include "common/detect/detector.h"
 #include "common/detect/range.h"
-#include "common/detect/service.h"
+#include "common/detect/traits.h"
 #include "common/detect/window.h"
 
 struct pair {

@@ -130,6 +130,7 @@ void ps_detect_tick(struct ps_detect *d, uint64_t now)
 	if (!d->sights || !d->judged || now < d->judged + PS_DETECT_TICK_NS)
 		return;
 	pass(d, now);
+	ps_sights_tick(d->sights, now);
 	ps_incidents_tick(d->incidents, now, d->config.quiet);
 }
 

@@ -12,7 +12,7 @@
 #include "common/detect/echo.h"
 #include "common/detect/probes.h"
 #include "common/detect/range.h"
-#include "common/detect/service.h"
+#include "common/detect/traits.h"
 
 struct source {
 	uint64_t silent, alive, added, first, last;

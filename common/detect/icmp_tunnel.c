@@ -16,7 +16,7 @@
 #include "common/detect/detector.h"
 #include "common/detect/echo.h"
 #include "common/detect/range.h"
-#include "common/detect/service.h"
+#include "common/detect/traits.h"
 #include "common/detect/window.h"
 
 /* A size that differs by less than this share of the larger is the same: two programs ping, now one more, now the

@@ -36,6 +36,9 @@
 /* A record without a beginning is of a new connection if its first packet is at most this old: a report and a sweep. */
 #define PS_SIGHT_FRESH_NS 10000000000ull
 
+/* A connection that was silent for this long is forgotten; most end long before. */
+#define PS_SIGHT_KEEP_NS 3600000000000ull
+
 /* The clock may go back this far (records of two programs that convert times a moment apart) before all is forgotten.
  */
 #define PS_DETECT_BACK_NS 60000000000ull

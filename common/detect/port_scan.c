@@ -15,7 +15,7 @@
 #include "common/detect/detector.h"
 #include "common/detect/probes.h"
 #include "common/detect/range.h"
-#include "common/detect/service.h"
+#include "common/detect/traits.h"
 #include "common/detect/window.h"
 
 /* UDP ports that traceroute sends to, which no one is meant to answer. */
@@ -275,6 +275,9 @@ static void judge(void *state, uint64_t now, struct ps_incidents *incidents)
 	while ((s = ps_tracks_walk(d->sources, &cursor, &key, &touched)) && ps_detect_is_recent(touched, now))
 		judge_source(d, &((const struct ps_track_key *)key)->a, s, now, incidents);
 	ps_tracks_expire(d->ports, ps_detect_back(now, d->config->scan_window + d->config->grace));
+	/* These go with their last failed attempt; but they give their memory back only here. */
+	ps_tracks_expire(d->hosts, ps_detect_back(now, 2 * d->config->scan_window + d->config->grace));
+	ps_tracks_expire(d->sources, ps_detect_back(now, 2 * d->config->scan_window + d->config->grace));
 }
 
 static void usage(const void *state, struct ps_tracks_usage *sum)

@@ -98,6 +98,11 @@ bool ps_sights_see(struct ps_sights *s, enum ps_detect_event event, const struct
 	return sight.begun || sight.answered || sight.closed || sight.orig_bytes || sight.resp_bytes;
 }
 
+void ps_sights_tick(struct ps_sights *s, uint64_t now)
+{
+	ps_tracks_expire(s->conns, now > PS_SIGHT_KEEP_NS ? now - PS_SIGHT_KEEP_NS : 0);
+}
+
 void ps_sights_usage(const struct ps_sights *s, struct ps_tracks_usage *sum)
 {
 	ps_tracks_usage(s->conns, sum);

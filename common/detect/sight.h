@@ -31,6 +31,9 @@ void ps_sights_free(struct ps_sights **sights);
 bool ps_sights_see(struct ps_sights *s, enum ps_detect_event event, const struct ps_conn *conn, uint64_t now,
 	struct ps_sight *ret_sight);
 
+/* Forgets connections that have been silent for long: of one that speaks again only what follows is told. */
+void ps_sights_tick(struct ps_sights *s, uint64_t now);
+
 /* Rows and bytes, into their own sum. */
 void ps_sights_usage(const struct ps_sights *s, struct ps_tracks_usage *sum);
 

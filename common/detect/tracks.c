@@ -131,7 +131,8 @@ static int resize(struct ps_tracks *t, uint32_t cap)
 	struct ps_tracks old = *t;
 	uint32_t heads = PS_TRACKS_FIRST;
 
-	while (heads < cap)
+	/* Twice as many as rows: who asks for what is not there mostly finds an empty chain, and touches no row. */
+	while (heads < 2 * cap)
 		heads *= 2;
 	t->rows = malloc((size_t)(cap + 1) * t->stride);
 	t->heads = calloc(heads, sizeof(*t->heads));

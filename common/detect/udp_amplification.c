@@ -13,7 +13,7 @@
 #include "common/base/clock.h"
 #include "common/detect/detector.h"
 #include "common/detect/range.h"
-#include "common/detect/service.h"
+#include "common/detect/traits.h"
 #include "common/detect/window.h"
 
 /* key.proto: which end. Asked: a asks b. Unasked: b is sent what it did not ask for. */

@@ -1,8 +1,8 @@
 /*
- * What a detector must know of well-known services (service.def) and of addresses. Pure; internal to common/detect/.
+ * What a detector must know of well-known services (traits.def) and of addresses. Pure; internal to common/detect/.
  */
-#ifndef PS_DETECT_SERVICE_H
-#define PS_DETECT_SERVICE_H
+#ifndef PS_DETECT_TRAITS_H
+#define PS_DETECT_TRAITS_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,4 +1,4 @@
-#include "common/detect/service.h"
+#include "common/detect/traits.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -16,14 +16,23 @@ struct service {
 
 static const struct service services[] = {
 #define PS_SERVICE(proto, port, name, what) {port, IPPROTO_##proto, PS_SERVICE_##what, name},
-#include "common/detect/service.def"
+#include "common/detect/traits.def"
 };
 
 static const struct service *find(uint8_t proto, uint16_t port)
 {
-	for (size_t i = 0; i < PS_ARRAY_SIZE(services); i++) {
-		if (services[i].port == port && services[i].proto == proto)
-			return &services[i];
+	size_t low = 0, high = PS_ARRAY_SIZE(services);
+
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+		const struct service *s = &services[middle];
+
+		if (s->proto == proto && s->port == port)
+			return s;
+		if (s->proto < proto || (s->proto == proto && s->port < port))
+			low = middle + 1;
+		else
+			high = middle;
 	}
 	return NULL;
 }
