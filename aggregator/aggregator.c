@@ -120,7 +120,7 @@ static void detach(struct ps_aggregator *a, const struct ps_agg_time *now)
 	a->ifaces.kernel = NULL;
 	(void)ps_rule_store_attach(a->rules, NULL, NULL);
 	ps_sweep_free(&a->sweep);
-	a->config.kernel.ops->close(a->config.kernel.impl);
+	a->config.kernel.ops->close(a->config.kernel.impl, &a->view);
 	memset(&a->view, 0, sizeof(a->view));
 	memset(&a->swept, 0, sizeof(a->swept));
 }
@@ -133,7 +133,7 @@ void ps_aggregator_free(struct ps_aggregator **agg)
 		return;
 	ps_sweep_free(&a->sweep);
 	if (a->attached)
-		a->config.kernel.ops->close(a->config.kernel.impl);
+		a->config.kernel.ops->close(a->config.kernel.impl, &a->view);
 	ps_rule_store_free(&a->rules);
 	ps_icmp_table_free(&a->icmp);
 	ps_conn_table_free(&a->conns);
@@ -150,7 +150,7 @@ static int attach(struct ps_aggregator *a, struct ps_error *err)
 		return r;
 	r = ps_sweep_new(&a->view, a->conns, &a->sweep);
 	if (r < 0) {
-		k->ops->close(k->impl);
+		k->ops->close(k->impl, &a->view);
 		return ps_error_set(err, r, 503, "no_memory", "", "no memory for %u slots", ps_kernel_slots(&a->view));
 	}
 	a->attached = true;

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "aggregator/limits.h"
@@ -21,9 +22,7 @@ enum mapped {
 	MAPPED_HOT,
 	MAPPED_COLD,
 	MAPPED_TCP,
-	MAPPED_RULE_SETS,
-	MAPPED_RULE_SLOTS,
-	MAPPED_RULE_HITS,
+	MAPPED_RULE_HEADS,
 	MAPPED_RUNTIME,
 	MAPPED_LEDGER,
 	MAPPED_COUNT,
@@ -46,9 +45,7 @@ static const struct {
 	[MAPPED_HOT] = ROW(hot, struct ps_conn_hot[PS_BUCKET_SLOTS], PER_BUCKET, PROT_READ),
 	[MAPPED_COLD] = ROW(cold, struct ps_conn_cold, PER_SLOT, PROT_READ),
 	[MAPPED_TCP] = ROW(tcp, struct ps_conn_tcp, PER_SLOT, PROT_READ),
-	[MAPPED_RULE_SETS] = ROW(rule_sets, struct ps_rule_set_head, 2, PROT_READ | PROT_WRITE),
-	[MAPPED_RULE_SLOTS] = ROW(rule_slots, struct ps_rule_slot, 2 * (size_t)PS_RULE_SLOTS, PROT_READ | PROT_WRITE),
-	[MAPPED_RULE_HITS] = ROW(rule_hits, struct ps_rule_hits, PS_RULES_MAX, PROT_READ | PROT_WRITE),
+	[MAPPED_RULE_HEADS] = ROW(rule_heads, struct ps_rule_head, 2, PROT_READ | PROT_WRITE),
 	[MAPPED_RUNTIME] = ROW(runtime, struct ps_runtime, 1, PROT_READ | PROT_WRITE),
 	[MAPPED_LEDGER] = ROW(ledger, struct ps_ledger, 1, PROT_READ | PROT_WRITE),
 #undef ROW
@@ -56,8 +53,7 @@ static const struct {
 
 struct ps_kernel_maps {
 	char dir[PATH_MAX - 64];
-	int (*fd)(void *arg, const char *name); /* instead of pins; NULL = pins */
-	void *arg;
+	struct ps_kernel_owner owner; /* instead of pins; without fd: pins */
 	void *memory[MAPPED_COUNT];
 	size_t length[MAPPED_COUNT];
 	int stats_fd;
@@ -84,21 +80,24 @@ int ps_kernel_maps_new(const char *pin_root, struct ps_kernel_maps **ret_maps)
 	return 0;
 }
 
-int ps_kernel_maps_new_own(int (*fd)(void *arg, const char *name), void *arg, struct ps_kernel_maps **ret_maps)
+int ps_kernel_maps_new_own(const struct ps_kernel_owner *owner, struct ps_kernel_maps **ret_maps)
 {
 	int r = ps_kernel_maps_new("", ret_maps);
 
 	if (r < 0)
 		return r;
-	(*ret_maps)->fd = fd;
-	(*ret_maps)->arg = arg;
+	(*ret_maps)->owner = *owner;
 	return 0;
 }
 
-static void maps_close(void *impl)
+static void unmap_chunks(struct ps_kernel_view *view);
+
+static void maps_close(void *impl, struct ps_kernel_view *view)
 {
 	struct ps_kernel_maps *maps = impl;
 
+	if (view)
+		unmap_chunks(view);
 	for (int i = 0; i < MAPPED_COUNT; i++) {
 		if (maps->memory[i])
 			(void)munmap(maps->memory[i], maps->length[i]);
@@ -114,7 +113,7 @@ void ps_kernel_maps_free(struct ps_kernel_maps **maps)
 {
 	if (!*maps)
 		return;
-	maps_close(*maps);
+	maps_close(*maps, NULL);
 	free(*maps);
 	*maps = NULL;
 }
@@ -130,7 +129,7 @@ static int pin_open(const struct ps_kernel_maps *maps, const char *name, size_t 
 	int r;
 
 	(void)snprintf(path, sizeof(path), "%s/%s", maps->dir, name);
-	fd = maps->fd ? fcntl(maps->fd(maps->arg, name), F_DUPFD_CLOEXEC, 3) : bpf_obj_get(path);
+	fd = maps->owner.fd ? fcntl(maps->owner.fd(maps->owner.arg, name), F_DUPFD_CLOEXEC, 3) : bpf_obj_get(path);
 	if (fd < 0) {
 		r = -errno;
 		if (r == -ENOENT)
@@ -175,30 +174,151 @@ static int meta_read(const struct ps_kernel_maps *maps, struct ps_meta *ret_meta
 	return 0;
 }
 
+static size_t whole_pages(size_t size)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+	return (size + page - 1) / page * page;
+}
+
+static int map_memory(const struct ps_kernel_maps *maps, const char *name, size_t value_size, size_t entries, int prot,
+	void **ret_memory, size_t *ret_length, struct ps_error *err)
+{
+	size_t stride = (value_size + 7) / 8 * 8; /* arrays lay their values out in steps of eight bytes */
+	_cleanup_close_ int fd = -1;
+	void *memory;
+	int r = pin_open(maps, name, value_size, entries, &fd, err);
+
+	if (r < 0)
+		return r;
+	*ret_length = whole_pages(entries * stride);
+	memory = mmap(NULL, *ret_length, prot, MAP_SHARED, fd, 0);
+	if (memory == MAP_FAILED)
+		return ps_error_set(err, -errno, 503, "kernel_maps", "", "cannot map %s: %s", name, strerror(errno));
+	*ret_memory = memory;
+	return 0;
+}
+
 static int map_one(struct ps_kernel_maps *maps, enum mapped m, struct ps_kernel_view *view, struct ps_error *err)
 {
-	_cleanup_close_ int fd = -1;
 	size_t entries = mapping[m].entries;
-	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	size_t stride = (mapping[m].value_size + 7) / 8 * 8; /* arrays lay their values out in steps of eight bytes */
-	void *memory;
 	int r;
 
 	if (entries == PER_BUCKET)
 		entries = view->meta.buckets;
 	else if (entries == PER_SLOT)
 		entries = ps_kernel_slots(view);
-	r = pin_open(maps, mapping[m].name, mapping[m].value_size, entries, &fd, err);
-	if (r < 0)
-		return r;
-	maps->length[m] = (entries * stride + page - 1) / page * page;
-	memory = mmap(NULL, maps->length[m], mapping[m].prot, MAP_SHARED, fd, 0);
-	if (memory == MAP_FAILED)
-		return ps_error_set(
-			err, -errno, 503, "kernel_maps", "", "cannot map %s: %s", mapping[m].name, strerror(errno));
-	maps->memory[m] = memory;
-	memcpy((char *)view + mapping[m].member, &memory, sizeof(memory));
-	return 0;
+	r = map_memory(maps, mapping[m].name, mapping[m].value_size, entries, mapping[m].prot, &maps->memory[m],
+		&maps->length[m], err);
+	if (r == 0)
+		memcpy((char *)view + mapping[m].member, &maps->memory[m], sizeof(maps->memory[m]));
+	return r;
+}
+
+/* --- Rules: chunks that come when they are needed ---------------------------------------------------- */
+
+static int map_units(struct ps_kernel_maps *maps, uint32_t i, struct ps_rule_chunk **ret_chunk, struct ps_error *err)
+{
+	char name[PS_CHUNK_PIN_SIZE];
+	void *memory = NULL;
+	size_t length;
+	int r;
+
+	(void)snprintf(name, sizeof(name), PS_UNITS_PIN, i);
+	r = map_memory(maps, name, sizeof(**ret_chunk), 1, PROT_READ | PROT_WRITE, &memory, &length, err);
+	if (r == 0)
+		*ret_chunk = memory;
+	return r;
+}
+
+static int map_rows(struct ps_kernel_maps *maps, uint32_t i, struct ps_rule_rows **ret_rows, struct ps_error *err)
+{
+	char name[PS_CHUNK_PIN_SIZE];
+	void *memory = NULL;
+	size_t length;
+	int r;
+
+	(void)snprintf(name, sizeof(name), PS_ROWS_PIN, i);
+	r = map_memory(maps, name, sizeof(**ret_rows), 1, PROT_READ | PROT_WRITE, &memory, &length, err);
+	if (r == 0)
+		*ret_rows = memory;
+	return r;
+}
+
+/* Maps what is there and was not. */
+static int map_chunks(struct ps_kernel_maps *maps, struct ps_kernel_view *view, struct ps_error *err)
+{
+	uint32_t units = PS_MIN(__atomic_load_n(&view->runtime->unit_chunks, __ATOMIC_ACQUIRE), PS_UNIT_CHUNKS);
+	uint32_t rows = PS_MIN(__atomic_load_n(&view->runtime->row_chunks, __ATOMIC_ACQUIRE), PS_ROW_CHUNKS);
+	int r = 0;
+
+	for (uint32_t c = view->rule_unit_chunks; r == 0 && c < units; c++) {
+		for (uint32_t half = 0; r == 0 && half < 2; half++)
+			if (!view->rule_chunks[half][c])
+				r = map_units(maps, half * PS_UNIT_CHUNKS + c, &view->rule_chunks[half][c], err);
+		if (r == 0)
+			view->rule_unit_chunks = c + 1;
+	}
+	for (uint32_t c = view->rule_row_chunks; r == 0 && c < rows; c++) {
+		r = map_rows(maps, c, &view->rule_rows[c], err);
+		if (r == 0)
+			view->rule_row_chunks = c + 1;
+	}
+	return r;
+}
+
+static void unmap_chunks(struct ps_kernel_view *view)
+{
+	for (uint32_t c = 0; c < PS_UNIT_CHUNKS; c++)
+		for (uint32_t half = 0; half < 2; half++)
+			if (view->rule_chunks[half][c])
+				(void)munmap(view->rule_chunks[half][c], whole_pages(sizeof(struct ps_rule_chunk)));
+	for (uint32_t c = 0; c < PS_ROW_CHUNKS; c++)
+		if (view->rule_rows[c])
+			(void)munmap(view->rule_rows[c], whole_pages(sizeof(struct ps_rule_rows)));
+	memset(view->rule_chunks, 0, sizeof(view->rule_chunks));
+	memset(view->rule_rows, 0, sizeof(view->rule_rows));
+	view->rule_unit_chunks = view->rule_row_chunks = 0;
+}
+
+static int no_room(struct ps_runtime *rt, struct ps_error *err)
+{
+	uint32_t reason = __atomic_load_n(&rt->room_error, __ATOMIC_RELAXED);
+
+	if (reason)
+		return ps_error_set(err, -ENOMEM, 507, "no_memory", "",
+			"the rules are unchanged: the kernel has no memory for so many (%s)", strerror((int)reason));
+	return ps_error_set(err, -ETIMEDOUT, 503, "no_collector", "",
+		"the rules are unchanged: so many need more memory in the kernel, which the collector makes, and it "
+		"does not "
+		"answer; start it");
+}
+
+/* The collector looks ten times a second at what is wanted. */
+static int maps_rule_room(
+	void *impl, struct ps_kernel_view *view, uint32_t unit_chunks, uint32_t row_chunks, struct ps_error *err)
+{
+	struct ps_kernel_maps *maps = impl;
+	struct ps_runtime *rt = view->runtime;
+	int r;
+
+	if (unit_chunks > PS_UNIT_CHUNKS || row_chunks > PS_ROW_CHUNKS)
+		return -EINVAL;
+	__atomic_store_n(&rt->room_error, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&rt->unit_chunks_wanted, (__u16)unit_chunks, __ATOMIC_RELEASE);
+	__atomic_store_n(&rt->row_chunks_wanted, (__u16)row_chunks, __ATOMIC_RELEASE);
+	for (uint64_t waited = 0;; waited += PS_RULE_ROOM_STEP_NS) {
+		const struct timespec step = {.tv_nsec = PS_RULE_ROOM_STEP_NS};
+
+		if (maps->owner.room)
+			maps->owner.room(maps->owner.arg);
+		r = map_chunks(maps, view, err);
+		if (r < 0 || (view->rule_unit_chunks >= unit_chunks && view->rule_row_chunks >= row_chunks))
+			return r;
+		if (waited >= PS_RULE_ROOM_WAIT_NS || __atomic_load_n(&rt->room_error, __ATOMIC_RELAXED))
+			return no_room(rt, err);
+		(void)nanosleep(&step, NULL);
+	}
 }
 
 static int open_all(struct ps_kernel_maps *maps, struct ps_kernel_view *view, struct ps_error *err)
@@ -216,6 +336,8 @@ static int open_all(struct ps_kernel_maps *maps, struct ps_kernel_view *view, st
 	for (int m = 0; r >= 0 && m < MAPPED_COUNT; m++)
 		r = map_one(maps, (enum mapped)m, view, err);
 	if (r >= 0)
+		r = map_chunks(maps, view, err);
+	if (r >= 0)
 		r = pin_open(maps, "ps_stats", sizeof(struct ps_stats), 1, &maps->stats_fd, err);
 	if (r >= 0)
 		r = pin_open(maps, "ps_icmp", sizeof(struct ps_icmp_entry), 1, &maps->icmp_fd, err);
@@ -230,9 +352,11 @@ static int maps_open(void *impl, struct ps_kernel_view *ret_view, struct ps_erro
 	struct ps_kernel_view view = {0};
 	int r;
 
+	view.kernel = ps_kernel_maps_ops(maps);
 	r = open_all(maps, &view, err);
 	if (r < 0) {
-		maps_close(maps);
+		unmap_chunks(&view);
+		maps_close(maps, NULL);
 		return r;
 	}
 	*ret_view = view;
@@ -336,6 +460,7 @@ static const struct ps_kernel_ops maps_ops = {
 	.open = maps_open,
 	.close = maps_close,
 	.created = maps_created,
+	.rule_room = maps_rule_room,
 	.stats = maps_stats,
 	.iface = maps_iface,
 	.ifaces = maps_ifaces,

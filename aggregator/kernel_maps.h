@@ -11,11 +11,15 @@ struct ps_kernel_maps;
 
 /* -ENAMETOOLONG, -ENOMEM. Opens nothing yet. */
 int ps_kernel_maps_new(const char *pin_root, struct ps_kernel_maps **ret_maps);
-/*
- * The same over maps that are pinned nowhere: fd gives the descriptor of a map by its name (its owner's, copied here),
- * or -1.
- */
-int ps_kernel_maps_new_own(int (*fd)(void *arg, const char *name), void *arg, struct ps_kernel_maps **ret_maps);
+/* Who keeps maps that are pinned nowhere. */
+struct ps_kernel_owner {
+	int (*fd)(void *arg, const char *name); /* the descriptor of a map (the owner's, copied here), or -1 */
+	void (*room)(void *arg);                /* makes what ps_runtime says is wanted of rule chunks */
+	void *arg;
+};
+
+/* The same over such maps. */
+int ps_kernel_maps_new_own(const struct ps_kernel_owner *owner, struct ps_kernel_maps **ret_maps);
 void ps_kernel_maps_free(struct ps_kernel_maps **maps);
 
 /* The function table over these maps. */

@@ -26,8 +26,24 @@
 /* Between a new rule set and the reuse of the old one: no program invocation takes a thousandth of it. */
 #define PS_RULE_GRACE_NS 2000000ull
 
-/* Layouts tried for a rule set that does not fit its slots at first. */
-#define PS_RULE_LAYOUTS 16
+/* Waiting for the collector to make room for rules: it looks ten times a second. */
+#define PS_RULE_ROOM_WAIT_NS 2000000000ull
+#define PS_RULE_ROOM_STEP_NS 5000000ull
+
+/* Times a set is laid out anew when too many units came to stand behind one place. */
+#define PS_RULE_LAYOUTS 8
+
+/* Shapes that are weighed each against each, at some 10 ns a pair: more are first rounded to a grid. */
+#define PS_SHAPE_GROUPS 512u
+
+/* Once tuples have to be shared, as many as this are kept free for rules to come. */
+#define PS_RULE_TUPLES_FULL (PS_RULE_TUPLES - 8)
+
+/* How much more a unit of a tuple that did not hold counts in the next layout. */
+#define PS_SHAPE_SPARE 16u
+
+/* Units taken out before the filters that only ever learn are made anew: so many, or half of the set. */
+#define PS_RULE_STALE_MIN 1024u
 
 /* Records decoded before they are applied: enough to hide the memory's latency, small enough for the stack. */
 #define PS_FEED_BATCH 32u
@@ -62,7 +78,7 @@
 #define PS_RULES_FILE_MAX (8u << 20)
 
 /* malloc: larger blocks are mapped and given back one by one (a message is at most 1024 records of 500 bytes). */
-#define PS_MALLOC_MAP_BYTES 716800
+#define PS_MALLOC_MAP_BYTES 614400
 /* And what is free at the end of the heap stays ours up to this much: two messages in flight. */
 #define PS_MALLOC_KEEP_BYTES (1024 * 1024)
 

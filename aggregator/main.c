@@ -12,7 +12,7 @@
 #include "aggregator/kernel_maps.h"
 #include "aggregator/limits.h"
 #include "aggregator/notice.h"
-#include "aggregator/rule_image.h"
+#include "bpf/abi.h"
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
@@ -309,7 +309,7 @@ static int run(const struct settings *s, struct ps_error *err)
  */
 static void set_up_malloc(void)
 {
-	_Static_assert(sizeof(struct ps_rule_image) > PS_MALLOC_MAP_BYTES, "images are mapped");
+	_Static_assert(sizeof(struct ps_rule_chunk) > PS_MALLOC_MAP_BYTES, "images are mapped");
 	(void)mallopt(M_MMAP_THRESHOLD, PS_MALLOC_MAP_BYTES);
 	(void)mallopt(M_TRIM_THRESHOLD, PS_MALLOC_KEEP_BYTES);
 }

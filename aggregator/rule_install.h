@@ -2,9 +2,9 @@
  * The rule maps of the kernel part: two halves, one of them in force. A set goes to the other half and becomes visible
  * with one store; the half before it is not touched until no packet can still be reading it.
  *
- * With a deadline to confirm it, a set is in force until then and no longer: past the deadline the kernel part judges by
- * the half before it, by itself, with every process dead. Until such a set is confirmed or its time is up both halves
- * are in use, and no other can be installed.
+ * With a deadline to confirm it, a set is in force until then and no longer: past the deadline the kernel part judges
+ * by the half before it, by itself, with every process dead. Until such a set is confirmed or its time is up both
+ * halves are in use, and no other can be installed.
  *
  * The order of a change that can fail without leaving a trace: ps_rule_set_change, ps_rule_install_prepare, whatever
  * else may fail (the file), ps_rule_install.
@@ -21,18 +21,18 @@
 
 /*
  * Makes sure that the kernel's maps have room for the set, and for counters of all of its rules: asks the collector for
- * more and waits for it (at most PS_RULE_ROOM_WAIT_NS) where they have not. -EBUSY (409, "confirm_pending"): a set waits
- * to be confirmed; -ETIMEDOUT (503, "no_collector"): the collector, which alone may make maps, does not answer;
- * -ENOMEM (507): the kernel has no memory.
+ * more and waits for it (at most PS_RULE_ROOM_WAIT_NS) where they have not. -EBUSY (409, "confirm_pending"): a set
+ * waits to be confirmed; -ETIMEDOUT (503, "no_collector"): the collector, which alone may make maps, does not answer;
+ * -ENOMEM (507): the kernel has no memory. What ps_rule_install_settle would do is done.
  */
-int ps_rule_install_prepare(struct ps_kernel_view *view, const struct ps_rule_set *set, uint64_t now,
-	struct ps_error *err);
+int ps_rule_install_prepare(
+	struct ps_kernel_view *view, const struct ps_rule_set *set, uint64_t now, struct ps_error *err);
 
 /*
  * Puts the set in force under the next generation, and returns that. A set that is in force already keeps its
  * generation; its rules' deadlines are written all the same. confirm_by: when it is undone unless confirmed, 0 = in
  * force for good. When this returns (PS_RULE_GRACE_NS later) no packet is being judged by the old set any more.
- * Call ps_rule_install_prepare before.
+ * ps_rule_install_prepare, or after that settle or revert, must have said yes to it.
  */
 uint32_t ps_rule_install(struct ps_kernel_view *view, struct ps_rule_set *set, uint64_t confirm_by);
 

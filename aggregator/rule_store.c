@@ -15,7 +15,7 @@ struct ps_rule_store {
 	char *dir;
 	struct ps_rules rules; /* in order of id */
 	struct ps_kernel_view *view;
-	struct ps_rule_set *set; /* of the rules, when there is a view */
+	struct ps_rule_set *set;   /* of the rules, when there is a view */
 	struct ps_value *warnings; /* list */
 };
 

@@ -63,12 +63,14 @@ struct ps_conn_hot {
 	__u64 last_seen;
 	__u64 bytes[2];   /* IP bytes */
 	__u32 packets[2]; /* low 32 bits; the carry is in the cold line */
-	__u32 verdict[2]; /* PS_VERDICT_*, rule id in the low 24 bits */
+	__u32 verdict[2]; /* PS_VERDICT_*, rule id in the low 18 bits */
 };
 
 #define PS_VERDICT_RULE 0x80000000u /* a rule decided */
 #define PS_VERDICT_DROP 0x40000000u
-#define PS_VERDICT_ID 0x00ffffffu
+#define PS_VERDICT_RATE 0x00800000u  /* only what is beyond the rule's rate */
+#define PS_VERDICT_UNTIL 0x00400000u /* only until the time in the rule's row */
+#define PS_VERDICT_ID 0x0003ffffu
 /*
  * The kernel's own marks, nothing for user space: that verdict[] of this side is a cached one (a verdict of zero says
  * that no rule matched), for which direction, and the low bits of its generation, so that a CPU that was still working
@@ -203,8 +205,8 @@ struct ps_frag_val {
 /* --- Rules (see bpf/classify.h) ---------------------------------------------------------------- */
 
 /*
- * What a rule may test of a packet, and, as a mask, which of it a tuple tests. ICMP: type and code stand in sport
- * and dport (network byte order, value in the low byte).
+ * What a rule may test of a packet. ICMP: type and code stand in sport and dport (network byte order, value in the low
+ * byte).
  */
 struct ps_rule_key {
 	__u32 saddr[4];
@@ -238,45 +240,135 @@ struct ps_rule_inner {
 #define PS_KNOWN_QUOTED_PORTS 8u
 #define PS_KNOWN_ALL 15u
 
-#define PS_TUPLE_QUOTED 1u     /* tests the quoted packet: matches only ICMP errors */
-#define PS_TUPLE_TCP_FLAGS 2u  /* tests TCP flags: never cached in a connection */
-#define PS_TUPLE_NAMES_ICMP 4u /* tests the ICMP type: may match neighbour discovery */
+/*
+ * One thing that a rule matches, with single ranges of ports: a rule with lists is several units. Addresses are in host
+ * byte order, IPv4 in the upper half of the first word; bits behind the prefix are zero. Ports, ICMP type (sport) and
+ * code (dport) are in host byte order, from [0] to [1], 0 to 65535 where there is no test.
+ *
+ * A unit with PS_UNIT_QUOTED has an even index, and the unit behind it says in addresses, ports, protocol and family
+ * what the packet quoted in an ICMP error must be.
+ */
+struct ps_rule_unit {
+	__u64 saddr[2];
+	__u64 daddr[2];
+	__u64 rank; /* priority << 24 | id: the lowest that matches decides */
+	__u16 sport[2];
+	__u16 dport[2];
+	__u8 slen, dlen; /* bits of the addresses that count */
+	__u8 proto;
+	__u8 family;    /* enum ps_family; NONE = either */
+	__u8 tcp_flags; /* under tcp_mask; mask 0 = no test */
+	__u8 tcp_mask;
+	__u8 direction; /* bits of enum ps_direction */
+	__u8 pad;
+	__u32 flags; /* PS_UNIT_* */
+	__u32 next;  /* 1 + index of the next one behind the same place, in order of rank; 0 = last */
+};
 
-/* One combination of tested fields. */
+#define PS_RANK_ID 0xffffffull
+#define PS_RANK_SHIFT 24
+
+/* What else is tested. */
+#define PS_UNIT_PROTO 0x001u  /* proto */
+#define PS_UNIT_PORTS 0x002u  /* ports: only TCP and UDP have them */
+#define PS_UNIT_ICMP 0x004u   /* type or code */
+#define PS_UNIT_TYPE 0x008u   /* names the ICMP type: may match neighbour discovery */
+#define PS_UNIT_QUOTED 0x010u /* the packet quoted in an ICMP error */
+/* What the rule does. */
+#define PS_UNIT_DROP 0x100u
+#define PS_UNIT_SHADOW 0x200u /* decides nothing */
+#define PS_UNIT_RATE 0x400u   /* ps_rule_row.rate_ns */
+#define PS_UNIT_UNTIL 0x800u  /* ps_rule_row.until */
+
+/* One combination of prefix lengths, as masks over the words of bpf/rule_match.h: units are found by their hash. */
 struct ps_rule_tuple {
-	struct ps_rule_key mask;
-	struct ps_rule_inner inner_mask;
-	__u32 best_rank; /* lowest rank of its rules: the search may stop before it */
-	__u32 flags;
+	__u64 saddr[2], daddr[2];
+	__u64 word;
+	__u64 inner_saddr[2], inner_daddr[2];
+	__u64 inner_word;
+	__u64 best_rank; /* none of its units has a lower one */
+	__u32 flags;     /* PS_TUPLE_* */
+	__u32 units;
 };
 
-/* Map "ps_rule_sets": two, one of them active (ps_runtime.active_set). */
-struct ps_rule_set_head {
-	__u32 generation;       /* never 0 once written */
-	__u32 tuples;           /* in order of best_rank */
+#define PS_TUPLE_WIDE 1u   /* a second word of an address counts */
+#define PS_TUPLE_QUOTED 2u /* its units have PS_UNIT_QUOTED */
+
+/* Which tuples have a unit for addresses with this hash of their first bits: one bit each. See bpf/rule_match.h. */
+struct ps_rule_index {
+	__u64 coarse[1u << PS_INDEX_COARSE_BITS];
+	__u64 middle[1u << PS_INDEX_MIDDLE_BITS];
+	__u64 fine[1u << PS_INDEX_FINE_BITS];
+};
+
+/* Map "ps_rule_heads": two, one of them in force (ps_runtime.rule_switch). */
+struct ps_rule_head {
+	__u32 generation; /* never 0 once written */
+	__u32 tuples;     /* 0 = no rules */
+	__u32 chunks;     /* of units and buckets, that this set uses */
+	__u32 units;
+	__u64 digest; /* of what the set says, whatever its layout */
+	__u64 pad;
 	__u64 tcp_flags_hit[4]; /* bit f: some rule tests TCP flags and a segment with flags f could match it */
+	/* Bit t of each: tuple t may have a unit for such packets. */
+	__u64 quoted; /* that quote another */
+	__u64 family[3];
+	__u64 direction[4];
+	__u64 proto[256];
+	__u64 sport[PS_INDEX_PORTS]; /* sixteen ports a row */
+	__u64 dport[PS_INDEX_PORTS];
+	struct ps_rule_index src, dst;
 	struct ps_rule_tuple tuple[PS_RULE_TUPLES];
+	__u64 bloom[1u << PS_BLOOM_BITS];
 };
 
-#define PS_RULE_ACTION_DROP 1u
-#define PS_RULE_ACTION_ALLOW 2u
-
-/* Map "ps_rule_slots": PS_RULE_SLOTS of set 0, then of set 1. Open addressing, linear, at most PS_RULE_PROBES. */
-struct ps_rule_slot {
-	struct ps_rule_key key;     /* masked */
-	struct ps_rule_inner inner; /* masked */
-	__u32 used;                 /* 0 = empty, else 1 + index of the tuple */
-	__u32 rank;                 /* position by (priority, id); lower wins */
-	__u32 id;
-	__u32 action;
+/* Eight places. Units of the same hash stand behind one. Empty places are behind the others of a bucket. */
+struct ps_rule_bucket {
+	__u32 print[8]; /* low half of the hash */
+	__u32 first[8]; /* 1 + index of the first unit; 0 = empty; PS_BUCKET_DEAD = was in use */
 };
 
-/* Map "ps_rule_hits": by rule id. */
+#define PS_BUCKET_DEAD 0xffffffffu
+
+/* Map "ps_rule_chunks": PS_UNIT_CHUNKS inner maps of set 0, then of set 1, each an array of one of these. */
+struct ps_rule_chunk {
+	struct ps_rule_bucket bucket[PS_CHUNK_BUCKETS];
+	struct ps_rule_unit unit[PS_UNIT_CHUNK];
+};
+
 struct ps_rule_hits {
 	__u64 packets;
 	__u64 bytes;
 	__u64 first_hit;
 	__u64 last_hit;
+};
+
+/* By rule id. What is told of set 0 and set 1 is only looked at where the unit's flags say so. */
+struct ps_rule_row {
+	struct ps_rule_hits hits;
+	__u64 until[2];   /* from this time on the rule matches nothing */
+	__u64 told;       /* last drop event of a packet without a connection */
+	__u32 rate_ns[2]; /* time between two packets of one source at the highest rate that passes */
+};
+
+/* Map "ps_rule_rows": PS_ROW_CHUNKS inner maps, each an array of one of these. */
+struct ps_rule_rows {
+	struct ps_rule_row row[PS_ROW_CHUNK];
+};
+
+/*
+ * Names under which chunks are pinned: units by the half's number times PS_UNIT_CHUNKS plus the chunk's, rows by the
+ * chunk's.
+ */
+#define PS_UNITS_PIN "rule-units-%u"
+#define PS_ROWS_PIN "rule-rows-%u"
+#define PS_CHUNK_PIN_SIZE 24
+
+/* Map "ps_rates": LRU hash, ps_rate_key -> the time at which the source is back at rest (GCRA's TAT). */
+struct ps_rate_key {
+	__u32 saddr[4];
+	__u32 rule_id;
+	__u32 family;
 };
 
 /* --- Events ------------------------------------------------------------------------------------- */
@@ -344,7 +436,7 @@ struct ps_event_icmp {
 	struct ps_icmp_val val;
 };
 
-/* A packet that a rule dropped. Counters are in ps_rule_hits; this tells of one of them. */
+/* A packet that a rule dropped, or would have. Counters are in ps_rule_row; this tells of one of them. */
 struct ps_event_drop {
 	struct ps_event_head head;
 	__u64 conn_id;          /* 0 = no connection (ICMP, fragment, malformed, untracked) */
@@ -355,7 +447,12 @@ struct ps_event_drop {
 	__u32 bytes; /* IP bytes */
 	__u16 ip_id;
 	__u16 vlan[2];
-	__u16 pad;
+	__u16 mode; /* enum ps_drop_mode */
+};
+
+enum ps_drop_mode {
+	PS_DROP_ENFORCED = 0,
+	PS_DROP_SHADOW, /* the rule is in shadow mode: the packet went its way */
 };
 
 /* --- One-row maps ------------------------------------------------------------------------------- */
@@ -373,14 +470,24 @@ struct ps_stats {
 
 /*
  * Map "ps_runtime": one element. Written by user space while the programs run. The collector writes
- * clock_offset, replay_now, report_interval and any_l3; the aggregator writes active_set.
+ * clock_offset, replay_now, report_interval, any_l3 and what there is of chunks; the aggregator writes rule_switch and
+ * what it wants of them.
  */
 struct ps_runtime {
 	__u64 clock_offset;    /* CLOCK_BOOTTIME - CLOCK_MONOTONIC: the kernel's cheap clock stands still in suspend */
 	__u64 replay_now;      /* when the program was loaded for replay: the time, instead of any clock */
 	__u64 report_interval; /* ns between two reports of one connection */
-	__u32 active_set;      /* 0 or 1 */
-	__u32 any_l3;          /* some row of ps_ifaces has, or had, PS_IFACE_L3: without it none is looked up */
+	/*
+	 * Bit 0: the rule set in force. The rest: until when (boot time, ns); then the other set is, which so comes
+	 * back by itself. 0 = for good.
+	 */
+	__u64 rule_switch;
+	__u32 any_l3; /* some row of ps_ifaces has, or had, PS_IFACE_L3: without it none is looked up */
+	/* Chunks of units (in each of the sets) and of rows: wanted, there, and why there are not more (errno). */
+	__u16 unit_chunks_wanted, unit_chunks;
+	__u16 row_chunks_wanted, row_chunks;
+	__u32 room_error;
+	__u64 pad[2];
 };
 
 /* Map "ps_meta": one element, written once by the collector when it creates the maps; a later load reads it back. */
@@ -465,12 +572,16 @@ PS_ASSERT_SIZE(struct ps_icmp_entry, 248);
 PS_ASSERT_SIZE(struct ps_frag_key, 40);
 PS_ASSERT_SIZE(struct ps_rule_key, 40);
 PS_ASSERT_SIZE(struct ps_rule_inner, 40);
-PS_ASSERT_SIZE(struct ps_rule_tuple, 88);
-PS_ASSERT_SIZE(struct ps_rule_slot, 96);
+PS_ASSERT_SIZE(struct ps_rule_unit, 64);
+PS_ASSERT_SIZE(struct ps_rule_tuple, 96);
+PS_ASSERT_SIZE(struct ps_rule_bucket, 64);
+PS_ASSERT_SIZE(struct ps_rule_chunk, 64 * (PS_CHUNK_BUCKETS + PS_UNIT_CHUNK));
+PS_ASSERT_SIZE(struct ps_rule_row, 64);
 PS_ASSERT_SIZE(struct ps_event_head, 16);
 PS_ASSERT_SIZE(struct ps_conn_raw, 320);
 PS_ASSERT_SIZE(struct ps_event_icmp, 176);
 PS_ASSERT_SIZE(struct ps_event_drop, 88);
+PS_ASSERT_SIZE(struct ps_runtime, 64);
 PS_ASSERT_SIZE(struct ps_ledger, 512);
 
 #endif

@@ -1,82 +1,86 @@
 /* SPDX-License-Identifier: (MIT OR GPL-2.0-only) */
 /*
- * First match of a packet among the rules of the active set: tuple-space search.
+ * First match of a packet among the rules of the set in force: tuple-space search that looks nowhere in vain.
  *
- * A tuple is one combination of tested fields, given as a mask. The packet's key under that mask is looked up among the
- * rules of the tuple by one hash probe (rule_hash.h), so the cost follows the number of combinations, not of rules.
- * Tuples stand in order of their best rank: the search ends as soon as none of the rest could win.
+ * A rule is a few units (abi.h); a tuple is a combination of prefix lengths, coarse enough that there are at most 64 of
+ * them. Tables indexed by the beginning of each address, by ports, protocol and so on tell as one bit a tuple where a
+ * unit for such a packet might be; what is left of all of them together is looked up by one hash each (rule_match.h),
+ * behind a Bloom filter. So the cost follows neither the number of rules nor that of tuples, but what the packet has in
+ * common with them. Units behind one place are in order of rank, and each is compared in full: nothing but that
+ * decides.
  *
- * A tuple never matches on what was not read: ports of a fragment or a truncated header, flags of what is no TCP
+ * A unit never matches on what was not read: ports of a fragment or a truncated header, flags of what is no TCP
  * segment, the quoted packet where there is none. Neighbour discovery, without which an IPv6 host is cut off, is only
  * matched by rules that name an ICMP type.
  */
 #ifndef PS_BPF_CLASSIFY_H
 #define PS_BPF_CLASSIFY_H
 
+#include <bpf/bpf_endian.h>
+
 #include "bpf/maps.h"
 #include "bpf/packet.h"
-#include "bpf/rule_hash.h"
+#include "bpf/rule_match.h"
 
-struct ps_probe {
-	struct ps_rule_key key; /* masked */
-	struct ps_rule_inner inner;
-	__u32 base; /* first slot of the set */
-	__u32 tuple;
-	__u32 quoted; /* inner is part of the key */
-	__u32 pad;
+#define PS_NO_RANK (~0ull)
+
+/* What the stages of one search share: too much for the stack. One a CPU: nothing interrupts a program on its CPU to
+ * run another of ours. */
+struct ps_search {
+	struct ps_rule_query q, inner;
+	__u64 best;   /* rank of the best rule that decides, so far; PS_NO_RANK = none */
+	__u64 shadow; /* of the best one in shadow mode */
+	__u64 now;
+	__u32 active;
+	__u32 flags; /* PS_UNIT_* of the best */
+	__u32 shadow_flags;
+	__u32 quoted; /* there is a quoted packet */
 };
 
-/* Both keys are five 64-bit words, aligned to 4 bytes at least; the compiler knows how to load them. */
-struct ps_words {
-	__u32 w[10];
-};
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct ps_search);
+} ps_searches SEC(".maps");
 
-_Static_assert(sizeof(struct ps_words) == sizeof(struct ps_rule_key), "a rule key is ten words");
-_Static_assert(sizeof(struct ps_words) == sizeof(struct ps_rule_inner), "a quoted key is ten words");
+/* --- The maps ---------------------------------------------------------------------------------- */
 
-static __always_inline void ps_mask_words(void *to, const void *from, const void *mask)
+static __always_inline struct ps_rule_row *ps_row_get(__u32 id)
 {
-	const struct ps_words *f = from, *m = mask;
-	struct ps_words *t = to;
-	__u32 i;
+	__u32 chunk = id / PS_ROW_CHUNK, zero = 0;
+	struct ps_rule_rows *rows;
+	void *inner = bpf_map_lookup_elem(&ps_rule_rows, &chunk);
 
-#pragma unroll
-	for (i = 0; i < 10; i++)
-		t->w[i] = f->w[i] & m->w[i];
+	if (!inner)
+		return NULL;
+	rows = bpf_map_lookup_elem(inner, &zero);
+	return rows ? &rows->row[id & (PS_ROW_CHUNK - 1)] : NULL;
 }
 
-static __always_inline __u32 ps_words_differ(const void *a, const void *b)
+/* Chunk c of a set. */
+static __always_inline struct ps_rule_chunk *ps_chunk_get(__u32 set, __u32 c)
 {
-	const struct ps_words *x = a, *y = b;
-	__u32 d = 0, i;
+	__u32 key = (set & 1) * PS_UNIT_CHUNKS + c, zero = 0;
+	void *inner = c < PS_UNIT_CHUNKS ? bpf_map_lookup_elem(&ps_rule_chunks, &key) : NULL;
 
-#pragma unroll
-	for (i = 0; i < 10; i++)
-		d |= x->w[i] ^ y->w[i];
-	return d;
+	return inner ? bpf_map_lookup_elem(inner, &zero) : NULL;
 }
 
-/* The slot, counted from the beginning of both sets, that has the masked key; -1 if none. */
-__noinline int ps_rule_probe(struct ps_probe *q)
+/* Is the time of this rule up? A deadline of 0 is none. */
+static __always_inline int ps_rule_expired(__u32 id, __u32 set, __u64 now)
 {
-	__u32 start, i;
+	const struct ps_rule_row *row = ps_row_get(id & PS_VERDICT_ID);
 
-	if (!q)
-		return -1;
-	start = q->quoted ? ps_rule_hash(&q->key, &q->inner, q->tuple) : ps_rule_hash(&q->key, NULL, q->tuple);
-	for (i = 0; i < PS_RULE_PROBES; i++) {
-		__u32 at = q->base + ((start + i) & (PS_RULE_SLOTS - 1));
-		const struct ps_rule_slot *slot = bpf_map_lookup_elem(&ps_rule_slots, &at);
+	return row && row->until[set & 1] && now >= row->until[set & 1];
+}
 
-		if (!slot || !slot->used)
-			return -1;
-		if (slot->used != q->tuple + 1 || ps_words_differ(&slot->key, &q->key))
-			continue;
-		if (q->quoted && ps_words_differ(&slot->inner, &q->inner))
-			continue;
-		return at;
-	}
-	return -1;
+/* --- What of a packet is compared -------------------------------------------------------------- */
+
+static __always_inline void ps_query_addr(__u64 to[2], const __u32 *addr)
+{
+	to[0] = bpf_be64_to_cpu(*(const __u64 *)addr);
+	to[1] = bpf_be64_to_cpu(*(const __u64 *)(addr + 2));
 }
 
 static __always_inline int ps_is_nd(const struct ps_packet *p)
@@ -84,18 +88,178 @@ static __always_inline int ps_is_nd(const struct ps_packet *p)
 	return p->key.family == PS_FAMILY_IPV6 && p->kind == PS_KIND_ICMP && p->icmp_type >= 133 && p->icmp_type <= 137;
 }
 
-/* Does the tuple test only what is known of this packet? */
-static __always_inline int ps_tuple_applies(const struct ps_rule_tuple *t, const struct ps_packet *p, __u32 skip)
+static __always_inline __u32 ps_query_has(const struct ps_packet *p)
 {
-	if (t->flags & skip)
+	__u8 proto = p->key.proto, family = p->key.family;
+	__u32 has = 0;
+
+	if (p->known & PS_KNOWN_TCP_FLAGS)
+		has |= PS_HAS_FLAGS;
+	if (!(p->known & PS_KNOWN_PORTS))
+		return has;
+	if (proto == IPPROTO_TCP || proto == IPPROTO_UDP)
+		has |= PS_HAS_PORTS;
+	else if (proto == (family == PS_FAMILY_IPV6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP))
+		has |= PS_HAS_ICMP;
+	return ps_is_nd(p) ? has | PS_HAS_ND : has;
+}
+
+static __always_inline void ps_query_fill(struct ps_search *s, const struct ps_packet *p)
+{
+	ps_query_addr(s->q.saddr, p->key.saddr);
+	ps_query_addr(s->q.daddr, p->key.daddr);
+	s->q.sport = bpf_ntohs(p->key.sport);
+	s->q.dport = bpf_ntohs(p->key.dport);
+	s->q.proto = p->key.proto;
+	s->q.family = p->key.family;
+	s->q.tcp_flags = p->key.tcp_flags;
+	s->q.direction = p->key.direction;
+	s->q.word = ps_rule_word(s->q.sport, s->q.dport, p->key.proto, p->key.family);
+	s->q.has = ps_query_has(p);
+	s->quoted = p->known & PS_KNOWN_QUOTED;
+	if (!s->quoted)
+		return;
+	ps_query_addr(s->inner.saddr, p->inner.saddr);
+	ps_query_addr(s->inner.daddr, p->inner.daddr);
+	s->inner.sport = bpf_ntohs(p->inner.sport);
+	s->inner.dport = bpf_ntohs(p->inner.dport);
+	s->inner.proto = p->inner.proto;
+	s->inner.family = p->inner.family;
+	s->inner.word = ps_rule_word(s->inner.sport, s->inner.dport, p->inner.proto, p->inner.family);
+	s->inner.has = p->known & PS_KNOWN_QUOTED_PORTS ? PS_HAS_PORTS : 0;
+}
+
+/* --- The search -------------------------------------------------------------------------------- */
+
+/* The tuples that may have a unit for this packet. */
+static __always_inline __u64 ps_tuples_worth(const struct ps_rule_head *head, const struct ps_search *s)
+{
+	const struct ps_rule_query *q = &s->q;
+	__u8 family = q->family;
+	__u64 m;
+
+	m = head->proto[q->proto] & head->direction[q->direction & 3];
+	m &= head->family[family == PS_FAMILY_IPV6 ? 2 : family == PS_FAMILY_IPV4 ? 1 : 0];
+	if (!s->quoted)
+		m &= ~head->quoted;
+	m &= head->sport[q->sport >> 4] & head->dport[q->dport >> 4];
+	m &= head->src.coarse[ps_index_coarse(q->saddr[0], family)];
+	m &= head->src.middle[ps_index_middle(q->saddr[0], family)];
+	m &= head->src.fine[ps_index_fine(q->saddr[0], family)];
+	m &= head->dst.coarse[ps_index_coarse(q->daddr[0], family)];
+	m &= head->dst.middle[ps_index_middle(q->daddr[0], family)];
+	m &= head->dst.fine[ps_index_fine(q->daddr[0], family)];
+	return m;
+}
+
+_Static_assert(PS_INDEX_PORTS == 65536 / 16, "a row is sixteen ports");
+
+/* Which bit it is: BPF has no count of trailing zeros. A de Bruijn sequence shifted by n has another beginning for each
+ * n. */
+#define PS_DE_BRUIJN 0x03f79d71b4cb0a89ull
+const __u8 ps_bit_number[64] = {0, 1, 48, 2, 57, 49, 28, 3, 61, 58, 50, 42, 38, 29, 17, 4, 62, 55, 59, 36, 53, 51, 43,
+	22, 45, 39, 33, 30, 24, 18, 12, 5, 63, 47, 56, 27, 60, 41, 37, 16, 54, 35, 52, 21, 44, 32, 23, 11, 46, 26, 40,
+	15, 34, 20, 31, 10, 25, 14, 19, 9, 13, 8, 7, 6};
+
+static __always_inline __u32 ps_lowest_bit(__u64 m)
+{
+	return ps_bit_number[(m & -m) * PS_DE_BRUIJN >> 58];
+}
+
+/* Takes a unit that fits into account. 1 if those behind it can't win. */
+static __always_inline int ps_search_take(struct ps_search *s, const struct ps_rule_unit *u)
+{
+	if ((u->flags & PS_UNIT_UNTIL) && ps_rule_expired(u->rank, s->active, s->now))
 		return 0;
-	if ((t->mask.sport | t->mask.dport) && !(p->known & PS_KNOWN_PORTS))
+	if (u->flags & PS_UNIT_SHADOW) {
+		if (u->rank < s->shadow) {
+			s->shadow = u->rank;
+			s->shadow_flags = u->flags;
+		}
 		return 0;
-	if (t->mask.tcp_flags && !(p->known & PS_KNOWN_TCP_FLAGS))
+	}
+	s->best = u->rank;
+	s->flags = u->flags;
+	return 1;
+}
+
+/* Does the packet of this search match? quoted: the unit behind it, for the quoted packet. */
+__noinline int ps_search_fits(struct ps_search *s, struct ps_rule_unit *u, struct ps_rule_unit *quoted)
+{
+	if (!s || !u || !quoted || !ps_unit_fits(u, &s->q))
 		return 0;
-	if (!(t->flags & PS_TUPLE_QUOTED))
-		return 1;
-	return !(t->inner_mask.sport | t->inner_mask.dport) || (p->known & PS_KNOWN_QUOTED_PORTS);
+	return !(u->flags & PS_UNIT_QUOTED) || (s->quoted && ps_unit_fits_packet(quoted, &s->inner));
+}
+
+/* Goes through the units behind one place. first: 1 + index. */
+__noinline int ps_search_chain(struct ps_search *s, __u32 first)
+{
+	__u32 i;
+
+	if (!s)
+		return 0;
+	for (i = 0; i < PS_RULE_CHAIN; i++) {
+		__u32 at = first - 1;
+		struct ps_rule_chunk *c;
+		struct ps_rule_unit *u;
+
+		if (!first)
+			return 0;
+		c = ps_chunk_get(s->active, at / PS_UNIT_CHUNK);
+		if (!c)
+			return 0;
+		u = &c->unit[at & (PS_UNIT_CHUNK - 1)];
+		if (u->rank >= s->best)
+			return 0;
+		first = u->next;
+		if (ps_search_fits(s, u, &c->unit[(at | 1) & (PS_UNIT_CHUNK - 1)]) && ps_search_take(s, u))
+			return 0;
+	}
+	return 0;
+}
+
+/* The place of that hash: 1 + index of its first unit; 0 = there is none. */
+__noinline __u32 ps_search_place(__u32 set, __u32 chunks, __u64 hash)
+{
+	__u32 buckets = chunks * PS_CHUNK_BUCKETS, b = ps_rule_bucket_of(hash, buckets), print = hash, i, j;
+
+	for (i = 0; i < PS_RULE_PROBES; i++) {
+		const struct ps_rule_chunk *c = ps_chunk_get(set, b / PS_CHUNK_BUCKETS);
+		const struct ps_rule_bucket *k;
+
+		if (!c)
+			return 0;
+		k = &c->bucket[b & (PS_CHUNK_BUCKETS - 1)];
+#pragma unroll
+		for (j = 0; j < 8; j++)
+			if (k->print[j] == print && k->first[j] + 1 > 1)
+				return k->first[j];
+		if (!k->first[7])
+			return 0;
+		b = b + 1 < buckets ? b + 1 : 0;
+	}
+	return 0;
+}
+
+/* Looks for what matches in one tuple. */
+__noinline int ps_search_tuple(struct ps_search *s, __u32 t)
+{
+	const struct ps_rule_head *head;
+	__u64 hash, bits;
+	__u32 active, first;
+
+	if (!s || t >= PS_RULE_TUPLES)
+		return 0;
+	active = s->active;
+	head = bpf_map_lookup_elem(&ps_rule_heads, &active);
+	if (!head || head->tuple[t].best_rank >= s->best)
+		return 0;
+	hash = ps_rule_hash(&s->q, &s->inner, &head->tuple[t], t);
+	bits = ps_bloom_bits(hash);
+	if ((head->bloom[ps_bloom_word(hash)] & bits) != bits)
+		return 0;
+	first = ps_search_place(active, head->chunks, hash);
+	return first ? ps_search_chain(s, first) : 0;
 }
 
 /* In the variant for debugging, one line in the kernel's trace pipe for every match that is looked up. */
@@ -119,43 +283,56 @@ static __always_inline void ps_trace_match(struct ps_packet *p, __u32 verdict)
 }
 #endif
 
-/*
- * The verdict of the set number "active" on this packet: PS_VERDICT_RULE, PS_VERDICT_DROP if it is to be dropped, and
- * the id of the rule; 0 if none matches. skip: tuples with one of these PS_TUPLE_* flags are not for this packet.
- */
-__noinline __u32 ps_classify(struct ps_packet *p, __u32 active, __u32 skip)
+static __always_inline __u32 ps_verdict_word(__u64 rank, __u32 flags)
 {
-	const struct ps_rule_set_head *set = bpf_map_lookup_elem(&ps_rule_sets, &active);
-	__u32 verdict = 0, best = ~0u, i;
-	struct ps_probe q;
+	__u32 v = PS_VERDICT_RULE | (rank & PS_VERDICT_ID);
 
-	if (!p || !set)
+	if (flags & PS_UNIT_DROP)
+		v |= PS_VERDICT_DROP;
+	if (flags & PS_UNIT_RATE)
+		v |= PS_VERDICT_RATE;
+	if (flags & PS_UNIT_UNTIL)
+		v |= PS_VERDICT_UNTIL;
+	return v;
+}
+
+/*
+ * The verdict of the set p->active on this packet: PS_VERDICT_* and the id of the rule; 0 if none matches. The rule in
+ * shadow mode that would have been first goes to p->shadow, in the same form.
+ */
+__noinline __u32 ps_classify(struct ps_packet *p)
+{
+	__u32 zero = 0, verdict = 0, active, i;
+	const struct ps_rule_head *head;
+	struct ps_search *s;
+	__u64 m;
+
+	if (!p)
 		return 0;
-	if (!(p->known & PS_KNOWN_QUOTED))
-		skip |= PS_TUPLE_QUOTED;
-	q.base = active ? PS_RULE_SLOTS : 0;
-	q.pad = 0;
+	active = p->active & 1;
+	p->shadow = 0;
+	head = bpf_map_lookup_elem(&ps_rule_heads, &active);
+	s = bpf_map_lookup_elem(&ps_searches, &zero);
+	if (!head || !s)
+		return 0;
+	ps_query_fill(s, p);
+	m = ps_tuples_worth(head, s);
+	if (!m)
+		return 0;
+	s->best = PS_NO_RANK;
+	s->shadow = PS_NO_RANK;
+	s->now = p->now;
+	s->active = active;
 	for (i = 0; i < PS_RULE_TUPLES; i++) {
-		const struct ps_rule_tuple *t = &set->tuple[i];
-		const struct ps_rule_slot *slot;
-		int at;
-
-		if (i >= set->tuples || t->best_rank > best)
+		if (!m)
 			break;
-		if (!ps_tuple_applies(t, p, skip) || (ps_is_nd(p) && !(t->flags & PS_TUPLE_NAMES_ICMP)))
-			continue;
-		ps_mask_words(&q.key, &p->key, &t->mask);
-		q.quoted = t->flags & PS_TUPLE_QUOTED;
-		ps_mask_words(&q.inner, &p->inner, &t->inner_mask);
-		q.tuple = i;
-		at = ps_rule_probe(&q);
-		slot = bpf_map_lookup_elem(&ps_rule_slots, &at);
-		if (!slot || slot->rank >= best)
-			continue;
-		best = slot->rank;
-		verdict = PS_VERDICT_RULE | (slot->action == PS_RULE_ACTION_DROP ? PS_VERDICT_DROP : 0) |
-			  (slot->id & PS_VERDICT_ID);
+		ps_search_tuple(s, ps_lowest_bit(m));
+		m &= m - 1;
 	}
+	if (s->best != PS_NO_RANK)
+		verdict = ps_verdict_word(s->best, s->flags);
+	if (s->shadow < s->best)
+		p->shadow = ps_verdict_word(s->shadow, s->shadow_flags);
 	ps_trace_match(p, verdict);
 	return verdict;
 }

@@ -7,6 +7,7 @@
 #ifndef PS_BPF_EVENTS_H
 #define PS_BPF_EVENTS_H
 
+#include "bpf/classify.h"
 #include "bpf/record.h"
 #include "bpf/stats.h"
 
@@ -162,12 +163,16 @@ lost:
 /* May this rule speak again, of this connection (0 = none)? One CPU gets the yes. */
 static __always_inline int ps_drop_gate_open(__u32 rule, __u64 conn_id, __u64 now, __u64 interval)
 {
-	__u32 gate = rule & PS_VERDICT_ID;
+	__u32 gate = ps_mix_end(conn_id ^ (__u64)rule << 40) & (PS_DROP_GATES - 1);
+	struct ps_rule_row *row;
 	__u64 *stamp, was;
 
-	if (conn_id)
-		gate = PS_RULES_MAX + (ps_mix_end(conn_id ^ (__u64)gate << 40) & (PS_DROP_GATES - 1));
-	stamp = bpf_map_lookup_elem(&ps_drop_gate, &gate);
+	if (conn_id) {
+		stamp = bpf_map_lookup_elem(&ps_drop_gate, &gate);
+	} else {
+		row = ps_row_get(rule);
+		stamp = row ? &row->told : NULL;
+	}
 	if (!stamp)
 		return 0;
 	was = *(volatile __u64 *)stamp;
@@ -177,12 +182,12 @@ static __always_inline int ps_drop_gate_open(__u32 rule, __u64 conn_id, __u64 no
 }
 
 /* A drop event, if one is due. verdict names the rule. */
-__noinline int ps_emit_drop(struct ps_packet *p, __u32 verdict, __u32 generation, __u64 conn_id, __u64 interval)
+__noinline int ps_emit_drop(struct ps_packet *p, __u32 verdict, __u64 conn_id, __u32 mode)
 {
 	struct ps_event_drop *e;
 	void *ring;
 
-	if (!p || !ps_drop_gate_open(verdict & PS_VERDICT_ID, conn_id, p->now, interval))
+	if (!p || !ps_drop_gate_open(verdict & PS_VERDICT_ID, conn_id, p->now, p->interval))
 		return 0;
 	ring = ps_ring_get();
 	if (!ring)
@@ -194,13 +199,13 @@ __noinline int ps_emit_drop(struct ps_packet *p, __u32 verdict, __u32 generation
 	e->conn_id = conn_id;
 	e->key = p->key;
 	e->rule_id = verdict & PS_VERDICT_ID;
-	e->generation = generation;
+	e->generation = p->generation;
 	e->ifindex = p->ifindex;
 	e->bytes = p->bytes;
 	e->ip_id = p->ip_id;
 	e->vlan[0] = p->vlan[0];
 	e->vlan[1] = p->vlan[1];
-	e->pad = 0;
+	e->mode = mode;
 	ps_ring_submit(ring, e);
 	ps_event_count(PS_EV_DROP, 0);
 	return 0;

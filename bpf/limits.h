@@ -4,7 +4,7 @@
 #define PS_LIMITS_H
 
 /* Changes whenever a map's layout changes; pins of another version are never reused. */
-#define PS_ABI_VERSION 1u
+#define PS_ABI_VERSION 2u
 
 /* A bucket is one tag word: eight slots, one byte each. */
 #define PS_BUCKET_SLOTS 8u
@@ -52,13 +52,45 @@
 /* Echo requests of one record whose round trip is measured at the same time; of more, only the number is known. */
 #define PS_ECHO_WAITING 16u
 
-/* Rules. The id is the index of a rule's counters, so ids stay below this. */
-#define PS_RULES_MAX 4096u
-/* Slots of one rule set: twice the rules, so that a probe ends within PS_RULE_PROBES. */
-#define PS_RULE_SLOTS 8192u
-#define PS_RULE_PROBES 8
-/* Distinct combinations of tested fields in one rule set. */
-#define PS_RULE_TUPLES 128u
+/* Rules. The id is the index of a rule's row (counters, deadlines); 17 bits of a verdict name it. */
+#define PS_RULES_MAX 131072u
+
+/*
+ * Rows, and what rules are compiled to (units), stand in chunks that are added when they are needed: two chunks of
+ * units and one of rows are 1.8 MB, enough for 8,000 plain rules, where room for all would be 50 MB.
+ */
+#define PS_ROW_CHUNK 8192u
+#define PS_ROW_CHUNKS (PS_RULES_MAX / PS_ROW_CHUNK)
+#define PS_UNIT_CHUNK 8192u
+#define PS_UNIT_CHUNKS 32u
+#define PS_UNITS_MAX (PS_UNIT_CHUNK * PS_UNIT_CHUNKS) /* of one set: twice the rules, for those with lists of ports */
+
+/* Buckets of a chunk: two places for each unit, so that one in fifty buckets is full and a probe ends in the next. */
+#define PS_CHUNK_BUCKETS 2048u
+#define PS_RULE_PROBES 4
+
+/* Combinations of prefix lengths that are looked up, one bit of a word each: the compiler merges when there are more.
+ */
+#define PS_RULE_TUPLES 64u
+
+/* Units behind one place that a packet may have to look at. Each look-up is bounded by it: 5 us in the worst case. */
+#define PS_RULE_CHAIN 512u
+
+/*
+ * Rows of the indexes that tell which tuples are worth a look-up, by prefix of an address and by sixteen ports, and
+ * words of the Bloom filter before the buckets: together 670 KB a set, of which a packet reads nine words.
+ */
+#define PS_INDEX_COARSE_BITS 10 /* IPv4 /8, IPv6 /32 */
+#define PS_INDEX_MIDDLE_BITS 12 /* /16, /48 */
+#define PS_INDEX_FINE_BITS 14   /* /24, /64 */
+#define PS_INDEX_PORTS 4096u
+#define PS_BLOOM_BITS 15 /* 2^15 words of 64 bits: 19 bits a rule at 110,000, one in 200 false */
+
+/* Sources whose packets are measured against a rate limit at the same time; a flood from more recycles the oldest. */
+#define PS_RATE_ENTRIES 8192u
+
+/* Tries to change one token bucket that other CPUs change too; after them the packet counts as too many. */
+#define PS_RATE_TRIES 4
 
 /* One ring per CPU; all together stay within the total. */
 #define PS_RING_TOTAL (4u << 20)
@@ -69,8 +101,8 @@
 #define PS_REPORT_INTERVAL_NS 1000000000ull
 
 /*
- * Drop events: one stamp a rule for packets without a connection, and this many shared by connections (by hash), so
- * that a flood of new connections into a drop rule makes at most this many events an interval.
+ * Drop events: one stamp a rule (in its row) for packets without a connection, and this many shared by connections (by
+ * hash), so that a flood of new connections into a drop rule makes at most this many events an interval.
  */
 #define PS_DROP_GATES 4096u
 

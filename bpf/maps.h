@@ -92,12 +92,43 @@ PS_LRU(ps_frags, struct ps_frag_key, struct ps_frag_val, PS_FRAG_ENTRIES);
 
 /* --- Rules ------------------------------------------------------------------------------------ */
 
-PS_ARRAY(ps_rule_sets, struct ps_rule_set_head, 2, BPF_F_MMAPABLE);
-PS_ARRAY(ps_rule_slots, struct ps_rule_slot, 2 * PS_RULE_SLOTS, BPF_F_MMAPABLE);
-PS_ARRAY(ps_rule_hits, struct ps_rule_hits, PS_RULES_MAX, BPF_F_MMAPABLE);
+PS_ARRAY(ps_rule_heads, struct ps_rule_head, 2, BPF_F_MMAPABLE);
 
-/* When each rule (0 to PS_RULES_MAX-1), then each hash of connection and rule, last made a drop event. */
-PS_ARRAY(ps_drop_gate, __u64, PS_RULES_MAX + PS_DROP_GATES, 0);
+/* The loader makes the chunks, as many as are needed; these only show what one is. */
+struct ps_rule_chunk_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(struct ps_rule_chunk));
+};
+
+struct ps_rule_rows_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(struct ps_rule_rows));
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 2 * PS_UNIT_CHUNKS);
+	__type(key, __u32);
+	__array(values, struct ps_rule_chunk_map);
+} ps_rule_chunks SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, PS_ROW_CHUNKS);
+	__type(key, __u32);
+	__array(values, struct ps_rule_rows_map);
+} ps_rule_rows SEC(".maps");
+
+PS_LRU(ps_rates, struct ps_rate_key, __u64, PS_RATE_ENTRIES);
+
+/* When each hash of connection and rule last made a drop event. */
+PS_ARRAY(ps_drop_gate, __u64, PS_DROP_GATES, 0);
 
 /* --- Counters, settings, events --------------------------------------------------------------- */
 

@@ -38,6 +38,10 @@ struct ps_packet {
 	struct ps_rule_inner inner; /* the packet quoted in an ICMP error */
 	struct ps_name name;        /* of its connection; set when the packet is tracked */
 	__u64 now;                  /* ps_now() */
+	__u64 interval;             /* between two reports of one thing */
+	__u32 active;               /* rule set that judges it */
+	__u32 generation;           /* of that set */
+	__u32 shadow;               /* PS_VERDICT_* of the rule in shadow mode that would have been first; 0 = none */
 	__u32 ifindex;
 	__u32 frame_len; /* of the whole frame, fragments of the buffer included */
 	__u32 bytes;     /* IP bytes as the wire carries them; of a frame that is no IP packet, its length */
@@ -67,7 +71,6 @@ struct ps_packet {
 	__u8 forwarded;  /* counted on its way in; only the egress rules are left */
 	__u8 more;       /* the first fragment of several */
 	__u8 l3;         /* the frame begins with the IP header */
-	__u8 pad[4];
 };
 
 #define PS_TCP_FIN 0x01

@@ -25,8 +25,7 @@
 struct ps_turn {
 	struct ps_packet *p;
 	struct ps_stats *s;
-	struct ps_rules rules;
-	__u64 interval;
+	const struct ps_rule_head *rules; /* NULL = none */
 };
 
 static __always_inline void ps_emit_of(const struct ps_conn *c, __u32 tcp, __u32 type)
@@ -98,7 +97,7 @@ static __always_inline void ps_report(const struct ps_turn *turn, struct ps_conn
 	}
 	if (did & PS_DID_STATE)
 		ps_claim_report(c->hot, p->now);
-	else if (!ps_report_due(p->now, turn->interval, seen, c->hot->reported) || !ps_claim_report(c->hot, p->now))
+	else if (!ps_report_due(p->now, p->interval, seen, c->hot->reported) || !ps_claim_report(c->hot, p->now))
 		return;
 	c->cold->ip_id = p->ip_id;
 	ps_emit_of(c, tcp, PS_EV_CONN_UPDATE);
@@ -145,9 +144,8 @@ static __always_inline int ps_handle_conn(const struct ps_turn *turn)
 	ps_name_of_packet(p);
 	found = ps_table_find(&p->name, p->key.saddr, p->key.daddr, &c);
 	if (p->forwarded) {
-		verdict = ps_verdict_of(&turn->rules, p);
-		return ps_verdict_apply(verdict, &turn->rules, p, found || !ps_conn_is_whole(&c) ? 0 : c.cold->id,
-			turn->interval, turn->s);
+		verdict = ps_verdict_of(turn->rules, p);
+		return ps_verdict_apply(p, verdict, found || !ps_conn_is_whole(&c) ? 0 : c.cold->id);
 	}
 	if (found || !ps_conn_is_whole(&c) || ps_is_reuse(&c, p)) {
 		found = ps_table_create(p, found ? PS_NO_SLOT : c.slot, &c, &fresh);
@@ -156,11 +154,11 @@ static __always_inline int ps_handle_conn(const struct ps_turn *turn)
 	}
 	if (found || !ps_conn_is_whole(&c)) {
 		turn->s->untracked += p->segs;
-		verdict = ps_verdict_of(&turn->rules, p);
-		return ps_verdict_apply(verdict, &turn->rules, p, 0, turn->interval, turn->s);
+		verdict = ps_verdict_of(turn->rules, p);
+		return ps_verdict_apply(p, verdict, 0);
 	}
-	verdict = ps_verdict_conn(&turn->rules, p, c.hot, p->name.side);
-	drop = ps_verdict_apply(verdict, &turn->rules, p, c.cold->id, turn->interval, turn->s);
+	verdict = ps_verdict_conn(turn->rules, p, c.hot, p->name.side);
+	drop = ps_verdict_apply(p, verdict, c.cold->id);
 	ps_account(turn, &c, p->name.side, fresh, drop);
 	return drop;
 }
@@ -182,12 +180,11 @@ __noinline __u64 ps_quoted_conn(struct ps_packet *p)
 static __always_inline int ps_handle_icmp(const struct ps_turn *turn)
 {
 	struct ps_packet *p = turn->p;
-	__u32 verdict = ps_verdict_of(&turn->rules, p);
-	int drop = ps_verdict_apply(verdict, &turn->rules, p, 0, turn->interval, turn->s);
+	int drop = ps_verdict_apply(p, ps_verdict_of(turn->rules, p), 0);
 
 	if (p->forwarded)
 		return drop;
-	ps_icmp_message(p, ps_quoted_conn(p), drop, turn->interval);
+	ps_icmp_message(p, ps_quoted_conn(p), drop, p->interval);
 	if (!drop && ps_icmp_is_reply(p))
 		ps_echo_answered(p);
 	return drop;
@@ -198,7 +195,7 @@ static __always_inline int ps_handle(struct ps_packet *p)
 {
 	struct ps_runtime *rt;
 	struct ps_turn turn;
-	__u32 zero = 0, verdict;
+	__u32 zero = 0;
 
 	rt = bpf_map_lookup_elem(&ps_runtime, &zero);
 	turn.s = ps_stats_get();
@@ -212,8 +209,8 @@ static __always_inline int ps_handle(struct ps_packet *p)
 		ps_stats_packet(turn.s, p);
 	if (p->kind == PS_KIND_NOT_IP)
 		return 0;
-	turn.interval = rt->report_interval ?: PS_REPORT_INTERVAL_NS;
-	turn.rules = ps_rules_get(rt);
+	p->interval = rt->report_interval ?: PS_REPORT_INTERVAL_NS;
+	turn.rules = ps_rules_get(rt, p);
 
 	if (p->kind == PS_KIND_TCP || p->kind == PS_KIND_UDP)
 		return ps_handle_conn(&turn);
@@ -221,8 +218,7 @@ static __always_inline int ps_handle(struct ps_packet *p)
 		return ps_handle_icmp(&turn);
 	if (p->kind == PS_KIND_FRAGMENT && !p->forwarded)
 		ps_frag_count(p);
-	verdict = ps_verdict_of(&turn.rules, p);
-	return ps_verdict_apply(verdict, &turn.rules, p, 0, turn.interval, turn.s);
+	return ps_verdict_apply(p, ps_verdict_of(turn.rules, p), 0);
 }
 
 #endif

@@ -113,6 +113,15 @@ static int on_tick(void *arg)
 	return 0;
 }
 
+/* The aggregator waits for this one. */
+static int on_room(void *arg)
+{
+	struct collector *c = arg;
+
+	ps_maps_make_room(c->maps);
+	return 0;
+}
+
 static int on_clock_set(void *arg)
 {
 	struct collector *c = arg;
@@ -255,6 +264,8 @@ static int open_loop(struct collector *c, struct ps_error *err)
 		r = ps_loop_add_fd(c->loop, ps_runtime_fd(c->runtime), on_clock_set, c);
 	if (r == 0)
 		r = ps_loop_add_timer(c->loop, PS_TICK_NS, on_tick, c, NULL);
+	if (r == 0)
+		r = ps_loop_add_timer(c->loop, PS_ROOM_NS, on_room, c, NULL);
 	return r;
 }
 

@@ -11,6 +11,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "collector/chunks.h"
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
 
@@ -38,6 +39,7 @@ struct ps_maps {
 	bool reused;
 	int rings[PS_CPUS_MAX];
 	size_t n_rings;
+	struct ps_chunks *chunks;
 	/* Own descriptors of the maps that the collector uses itself, so that the object may go. */
 	struct {
 		char name[16];
@@ -296,6 +298,22 @@ static int keep_fd(struct ps_maps *maps, const struct bpf_map *map)
 	return 0;
 }
 
+static int open_chunks(struct ps_maps *maps, struct ps_error *err)
+{
+	void *runtime = NULL;
+	int r = ps_maps_mmap(maps, "ps_runtime", sizeof(struct ps_runtime), &runtime, err);
+
+	if (r < 0)
+		return r;
+	return ps_chunks_new(maps->pins, ps_maps_fd(maps, "ps_rule_chunks"), ps_maps_fd(maps, "ps_rule_rows"), runtime,
+		&maps->chunks, err);
+}
+
+void ps_maps_make_room(struct ps_maps *maps)
+{
+	(void)ps_chunks_serve(maps->chunks);
+}
+
 int ps_maps_commit(struct ps_maps *maps, struct ps_error *err)
 {
 	struct bpf_map *map, *meta = bpf_object__find_map_by_name(maps->obj, PS_META);
@@ -315,6 +333,8 @@ int ps_maps_commit(struct ps_maps *maps, struct ps_error *err)
 			return r;
 	}
 	r = fill_rings(maps, err);
+	if (r == 0)
+		r = open_chunks(maps, err);
 	if (r < 0)
 		return r;
 	if (!maps->reused && bpf_map_update_elem(bpf_map__fd(meta), &zero, &maps->meta, BPF_ANY) < 0)
@@ -328,6 +348,7 @@ void ps_maps_free(struct ps_maps **maps)
 {
 	if (!*maps)
 		return;
+	ps_chunks_free(&(*maps)->chunks);
 	for (size_t i = 0; i < (*maps)->n_rings; i++)
 		(void)close((*maps)->rings[i]);
 	for (size_t i = 0; i < (*maps)->n_fds; i++)
@@ -350,7 +371,7 @@ int ps_maps_fd(const struct ps_maps *maps, const char *name)
 	for (size_t i = 0; i < maps->n_fds; i++)
 		if (strcmp(maps->fds[i].name, name) == 0)
 			return maps->fds[i].fd;
-	return -1;
+	return maps->chunks ? ps_chunks_fd(maps->chunks, name) : -1;
 }
 
 const int *ps_maps_rings(const struct ps_maps *maps, size_t *ret_n)

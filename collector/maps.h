@@ -31,7 +31,8 @@ struct ps_maps;
 int ps_maps_prepare(const struct ps_pins *pins, struct bpf_object *obj, uint32_t max_connections,
 	struct ps_maps **ret_maps, struct ps_error *err);
 
-/* After load: makes what is missing of the rings, fills ps_rings, pins what is new, ps_meta last. */
+/* After load: makes what is missing of the rings and the first chunks for rules, fills ps_rings, pins what is new,
+ * ps_meta last. */
 int ps_maps_commit(struct ps_maps *maps, struct ps_error *err);
 void ps_maps_free(struct ps_maps **maps); /* closes; pins stay */
 
@@ -42,6 +43,9 @@ bool ps_maps_reused(const struct ps_maps *maps);
 /* After commit. Descriptors are the maps' own; -1 = no such map. */
 int ps_maps_fd(const struct ps_maps *maps, const char *name);
 const int *ps_maps_rings(const struct ps_maps *maps, size_t *ret_n);
+
+/* Makes the chunks for rules that ps_runtime says are wanted. Looks at two words when there is nothing to do. */
+void ps_maps_make_room(struct ps_maps *maps);
 
 /* Maps the single element of a BPF_F_MMAPABLE array; `size` must be its value size. munmap by ps_maps_unmap. */
 int ps_maps_mmap(const struct ps_maps *maps, const char *name, size_t size, void **ret_memory, struct ps_error *err);

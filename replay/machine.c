@@ -31,6 +31,11 @@ static int fd_of(void *arg, const char *name)
 	return ps_maps_fd(arg, name);
 }
 
+static void make_room(void *arg)
+{
+	ps_maps_make_room(arg);
+}
+
 /* What would be a watched interface: in records its name. An MTU of 0 keeps a frame one packet, however long. */
 static int name_interface(const struct ps_machine *m, struct ps_error *err)
 {
@@ -77,7 +82,8 @@ static int load(struct ps_machine *m, uint32_t max_connections, struct ps_buf *l
 
 static int open_view(struct ps_machine *m, struct ps_error *err)
 {
-	int r = ps_kernel_maps_new_own(fd_of, m->maps, &m->kernel_maps);
+	const struct ps_kernel_owner owner = {.fd = fd_of, .room = make_room, .arg = m->maps};
+	int r = ps_kernel_maps_new_own(&owner, &m->kernel_maps);
 
 	if (r < 0)
 		return r;
@@ -121,7 +127,7 @@ void ps_machine_free(struct ps_machine **machine)
 		return;
 	ps_rings_free(&m->rings);
 	if (m->open)
-		m->kernel.ops->close(m->kernel.impl);
+		m->kernel.ops->close(m->kernel.impl, &m->view);
 	ps_kernel_maps_free(&m->kernel_maps);
 	ps_maps_free(&m->maps);
 	ps_closep(&m->xdp);

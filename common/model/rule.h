@@ -40,6 +40,11 @@ enum ps_rule_mode {
 	PS_MODE_SHADOW, /* counts and reports where it would have been first, decides nothing */
 };
 
+enum ps_rule_action {
+	PS_RULE_ACTION_DROP = 1,
+	PS_RULE_ACTION_ALLOW = 2,
+};
+
 #define PS_RULE_ANY (-1) /* protocol, icmp_type, icmp_code, inner_protocol: no test */
 
 struct ps_rule {

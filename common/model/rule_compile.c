@@ -2,147 +2,194 @@
 #include "common/model/rule_compile.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
 
-#include "common/base/cleanup.h"
+#include "common/model/rule_fields.h"
 
-static void set_addr(const struct ps_net *n, __u32 word[4], __u32 mask[4], __u8 *family, __u8 *family_mask)
+/* Bits that two ports have in common at their front. */
+static uint8_t common_bits(uint16_t a, uint16_t b)
 {
-	size_t bytes = n->addr.family == PS_FAMILY_IPV4 ? sizeof(n->addr.word[0]) : sizeof(n->addr.word);
+	uint32_t differ = (uint32_t)(a ^ b);
 
-	if (!n->addr.family)
+	return (uint8_t)(differ ? __builtin_clz(differ) - 16 : 16);
+}
+
+static void add_piece(struct ps_port_pieces *p, uint16_t lo, uint16_t hi)
+{
+	p->piece[p->n++] = (struct ps_port_piece){lo, hi, common_bits(lo, hi)};
+}
+
+/*
+ * A range across a boundary has few bits in common, on either side of the boundary there are more: 1000-1040 is
+ * 1000-1023 (11 bits) and 1024-1040 (11 bits). Two pieces of nothing are no better than one.
+ */
+static void add_range(struct ps_port_pieces *p, uint16_t lo, uint16_t hi)
+{
+	uint8_t len = common_bits(lo, hi);
+	uint16_t middle = (uint16_t)(hi & ~((1u << (15 - (len & 15))) - 1)); /* where the first bit differs */
+
+	if (len < 16 && lo < middle &&
+		(common_bits(lo, (uint16_t)(middle - 1)) > len + 1 || common_bits(middle, hi) > len + 1)) {
+		add_piece(p, lo, (uint16_t)(middle - 1));
+		add_piece(p, middle, hi);
+	} else {
+		add_piece(p, lo, hi);
+	}
+}
+
+static void any_port(struct ps_port_pieces *ret_pieces)
+{
+	ret_pieces->n = 1;
+	ret_pieces->piece[0] = (struct ps_port_piece){0, UINT16_MAX, 0};
+}
+
+static void pieces_of(const struct ps_ports *ports, struct ps_port_pieces *ret_pieces)
+{
+	const struct ps_port_range *range = ps_ports_ranges(ports);
+
+	if (!ports->n) {
+		any_port(ret_pieces);
 		return;
-	memcpy(word, n->addr.word, bytes);
-	memset(mask, 0xff, bytes);
-	*family = n->addr.family;
-	*family_mask = 0xff;
-}
-
-static void set_u16(uint16_t value, __u16 *to, __u16 *mask)
-{
-	*to = htons(value);
-	*mask = 0xffff;
-}
-
-static void set_port(const struct ps_ports *p, __u16 *to, __u16 *mask)
-{
-	if (p->n)
-		set_u16(ps_ports_ranges(p)->lo, to, mask);
-}
-
-static void compile_quoted(const struct ps_rule *rule, struct ps_rule_entry *e)
-{
-	struct ps_rule_inner *key = &e->inner, *mask = &e->tuple.inner_mask;
-
-	set_addr(&rule->inner_src_ip, key->saddr, mask->saddr, &key->family, &mask->family);
-	set_addr(&rule->inner_dst_ip, key->daddr, mask->daddr, &key->family, &mask->family);
-	if (rule->inner_protocol != PS_RULE_ANY) {
-		key->proto = (uint8_t)rule->inner_protocol;
-		mask->proto = 0xff;
 	}
-	/* quoted ports are only ever filled for TCP and UDP, so they need no test of the protocol */
-	set_port(&rule->inner_src_port, &key->sport, &mask->sport);
-	set_port(&rule->inner_dst_port, &key->dport, &mask->dport);
+	ret_pieces->n = 0;
+	for (unsigned i = 0; i < ports->n; i++)
+		add_range(ret_pieces, range[i].lo, range[i].hi);
 }
 
-static uint8_t protocol_family(int16_t protocol)
+/* ICMP type and code stand where ports do. */
+static void piece_of_icmp(int16_t value, struct ps_port_pieces *ret_pieces)
 {
-	if (protocol == IPPROTO_ICMP)
-		return PS_FAMILY_IPV4;
-	return protocol == IPPROTO_ICMPV6 ? PS_FAMILY_IPV6 : PS_FAMILY_NONE;
+	any_port(ret_pieces);
+	if (value != PS_RULE_ANY)
+		ret_pieces->piece[0] = (struct ps_port_piece){(uint16_t)value, (uint16_t)value, 16};
 }
 
-static void compile_for(const struct ps_rule *rule, int16_t protocol, struct ps_rule_entry *e)
+static bool names_icmp(const struct ps_rule *rule)
 {
-	struct ps_rule_key *key = &e->key, *mask = &e->tuple.mask;
-	uint8_t family = protocol_family(protocol);
-
-	*e = (struct ps_rule_entry){0};
-	set_addr(&rule->src_ip, key->saddr, mask->saddr, &key->family, &mask->family);
-	set_addr(&rule->dst_ip, key->daddr, mask->daddr, &key->family, &mask->family);
-	if (protocol != PS_RULE_ANY) {
-		key->proto = (uint8_t)protocol;
-		mask->proto = 0xff;
-	}
-	if (family) {
-		key->family = family;
-		mask->family = 0xff;
-	}
-	set_port(&rule->src_port, &key->sport, &mask->sport);
-	set_port(&rule->dst_port, &key->dport, &mask->dport);
-	if (rule->icmp_type != PS_RULE_ANY) {
-		set_u16((uint16_t)rule->icmp_type, &key->sport, &mask->sport);
-		e->tuple.flags |= PS_TUPLE_NAMES_ICMP;
-	}
-	if (rule->icmp_code != PS_RULE_ANY)
-		set_u16((uint16_t)rule->icmp_code, &key->dport, &mask->dport);
-	if (rule->tcp_flags_mask) {
-		key->tcp_flags = rule->tcp_flags;
-		mask->tcp_flags = rule->tcp_flags_mask;
-		e->tuple.flags |= PS_TUPLE_TCP_FLAGS;
-	}
-	if (rule->direction != (PS_DIR_INGRESS | PS_DIR_EGRESS)) {
-		key->direction = rule->direction;
-		mask->direction = 0xff;
-	}
-	if (ps_rule_tests_quoted(rule)) {
-		e->tuple.flags |= PS_TUPLE_QUOTED;
-		compile_quoted(rule, e);
-	}
+	return rule->icmp_type != PS_RULE_ANY || rule->icmp_code != PS_RULE_ANY;
 }
 
-static bool is_single(const struct ps_ports *p)
+void ps_rule_units_init(const struct ps_rule *rule, struct ps_rule_units *ret_units)
 {
-	return !p->n || (p->n == 1 && ps_ports_ranges(p)->lo == ps_ports_ranges(p)->hi);
-}
-
-static bool is_address(const struct ps_net *n)
-{
-	return n->len == ps_net_bits(n->addr.family);
-}
-
-/* The field that the kernel part cannot do, NULL if there is none. */
-static const char *unsupported(const struct ps_rule *r)
-{
-	const struct {
-		const char *field;
-		bool fine;
-	} rows[] = {
-		{"src_ip", is_address(&r->src_ip)},
-		{"dst_ip", is_address(&r->dst_ip)},
-		{"inner_src_ip", is_address(&r->inner_src_ip)},
-		{"inner_dst_ip", is_address(&r->inner_dst_ip)},
-		{"src_port", is_single(&r->src_port)},
-		{"dst_port", is_single(&r->dst_port)},
-		{"inner_src_port", is_single(&r->inner_src_port)},
-		{"inner_dst_port", is_single(&r->inner_dst_port)},
-		{"mode", r->mode == PS_MODE_ENFORCE},
-		{"rate_limit", !r->rate_limit},
-		{"ttl", !r->expires_at},
-		{"confirm_within", !r->confirm_by},
-	};
-
-	for (size_t i = 0; i < PS_ARRAY_SIZE(rows); i++)
-		if (!rows[i].fine)
-			return rows[i].field;
-	return NULL;
-}
-
-int ps_rule_compile(
-	const struct ps_rule *rule, struct ps_rule_entry ret_entry[static PS_RULE_ENTRIES_MAX], struct ps_error *err)
-{
-	const char *field = unsupported(rule);
-
-	if (field)
-		return ps_error_set(err, -ENOTSUP, 507, "unsupported", field,
-			"the kernel part cannot do what %s asks for; leave the rule disabled", field);
-	if (rule->protocol == PS_RULE_ANY && (rule->src_port.n || rule->dst_port.n)) {
-		compile_for(rule, IPPROTO_TCP, &ret_entry[0]);
-		compile_for(rule, IPPROTO_UDP, &ret_entry[1]);
-		return 2;
+	ret_units->rule = rule;
+	ret_units->quoted = ps_rule_tests_quoted(rule);
+	if (names_icmp(rule)) {
+		piece_of_icmp(rule->icmp_type, &ret_units->sport);
+		piece_of_icmp(rule->icmp_code, &ret_units->dport);
+	} else {
+		pieces_of(&rule->src_port, &ret_units->sport);
+		pieces_of(&rule->dst_port, &ret_units->dport);
 	}
-	compile_for(rule, rule->protocol, &ret_entry[0]);
-	return 1;
+	pieces_of(&rule->inner_src_port, &ret_units->inner_sport);
+	pieces_of(&rule->inner_dst_port, &ret_units->inner_dport);
+	ret_units->n =
+		(uint32_t)ret_units->sport.n * ret_units->dport.n * ret_units->inner_sport.n * ret_units->inner_dport.n;
+}
+
+uint64_t ps_rule_rank(const struct ps_rule *rule)
+{
+	return (uint64_t)(uint32_t)rule->priority << PS_RANK_SHIFT | ((uint32_t)rule->id & PS_RANK_ID);
+}
+
+static void set_addr(const struct ps_net *net, __u64 to[2], __u8 *len, __u8 *family)
+{
+	const uint32_t *w = net->addr.word;
+
+	if (!net->addr.family)
+		return;
+	to[0] = (uint64_t)ntohl(w[0]) << 32 | ntohl(w[1]);
+	to[1] = (uint64_t)ntohl(w[2]) << 32 | ntohl(w[3]);
+	*len = net->len;
+	*family = net->addr.family;
+}
+
+static void set_ports(struct ps_rule_unit *u, const struct ps_port_piece *s, const struct ps_port_piece *d)
+{
+	u->sport[0] = s->lo;
+	u->sport[1] = s->hi;
+	u->dport[0] = d->lo;
+	u->dport[1] = d->hi;
+}
+
+static void set_proto(struct ps_rule_unit *u, int16_t protocol)
+{
+	if (protocol == PS_RULE_ANY)
+		return;
+	u->proto = (uint8_t)protocol;
+	u->flags |= PS_UNIT_PROTO;
+}
+
+static uint32_t what_it_does(const struct ps_rule *rule)
+{
+	uint32_t flags = 0;
+
+	if (rule->action == PS_RULE_ACTION_DROP)
+		flags |= PS_UNIT_DROP;
+	if (rule->mode == PS_MODE_SHADOW)
+		flags |= PS_UNIT_SHADOW;
+	if (rule->rate_limit)
+		flags |= PS_UNIT_RATE;
+	if (rule->expires_at || rule->confirm_by)
+		flags |= PS_UNIT_UNTIL;
+	return flags;
+}
+
+static void make_unit(const struct ps_rule *rule, struct ps_rule_unit *u)
+{
+	u->rank = ps_rule_rank(rule);
+	u->flags = what_it_does(rule);
+	set_addr(&rule->src_ip, u->saddr, &u->slen, &u->family);
+	set_addr(&rule->dst_ip, u->daddr, &u->dlen, &u->family);
+	set_proto(u, rule->protocol);
+	/* ICMP belongs to one family each: the other's number over the wrong header is no ICMP */
+	if (ps_rule_protocol_family(rule->protocol))
+		u->family = ps_rule_protocol_family(rule->protocol);
+	if (names_icmp(rule))
+		u->flags |= PS_UNIT_ICMP;
+	if (rule->icmp_type != PS_RULE_ANY)
+		u->flags |= PS_UNIT_TYPE;
+	if (rule->src_port.n || rule->dst_port.n)
+		u->flags |= PS_UNIT_PORTS;
+	u->tcp_flags = rule->tcp_flags;
+	u->tcp_mask = rule->tcp_flags_mask;
+	u->direction = rule->direction;
+}
+
+static void make_quoted(const struct ps_rule *rule, struct ps_rule_unit *u)
+{
+	set_addr(&rule->inner_src_ip, u->saddr, &u->slen, &u->family);
+	set_addr(&rule->inner_dst_ip, u->daddr, &u->dlen, &u->family);
+	set_proto(u, rule->inner_protocol);
+	if (rule->inner_src_port.n || rule->inner_dst_port.n)
+		u->flags |= PS_UNIT_PORTS;
+}
+
+/* The digit of k for this list, and what is left of k for the next. */
+static const struct ps_port_piece *take(const struct ps_port_pieces *p, uint32_t *k)
+{
+	const struct ps_port_piece *piece = &p->piece[*k % p->n];
+
+	*k /= p->n;
+	return piece;
+}
+
+void ps_rule_units_get(const struct ps_rule_units *units, uint32_t k, struct ps_rule_unit_pair *ret_pair)
+{
+	const struct ps_port_piece *s = take(&units->sport, &k), *d = take(&units->dport, &k);
+
+	memset(ret_pair, 0, sizeof(*ret_pair));
+	make_unit(units->rule, &ret_pair->unit);
+	set_ports(&ret_pair->unit, s, d);
+	ret_pair->sport_len = s->len;
+	ret_pair->dport_len = d->len;
+	if (!units->quoted)
+		return;
+	s = take(&units->inner_sport, &k);
+	d = take(&units->inner_dport, &k);
+	ret_pair->unit.flags |= PS_UNIT_QUOTED;
+	make_quoted(units->rule, &ret_pair->quoted);
+	set_ports(&ret_pair->quoted, s, d);
+	ret_pair->inner_sport_len = s->len;
+	ret_pair->inner_dport_len = d->len;
 }

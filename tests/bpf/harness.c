@@ -65,7 +65,7 @@ static void resize(struct ps_rig *rig, const char *name, uint32_t entries)
 	assert_int_equal(bpf_map__set_max_entries(map, entries), 0);
 }
 
-static void *map_memory(struct ps_rig *rig, const char *name)
+void *ps_rig_memory(struct ps_rig *rig, const char *name)
 {
 	struct bpf_map *map = bpf_object__find_map_by_name(rig->object, name);
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
@@ -182,15 +182,13 @@ struct ps_rig *ps_rig_new(const struct ps_rig_options *options)
 	rig->tc_fd = bpf_program__fd(bpf_object__find_program_by_name(rig->object, "ps_tc_egress"));
 	make_rings(rig);
 	if (rig->options.variant != PS_RIG_LRU) {
-		rig->tags = map_memory(rig, "ps_tags");
-		rig->hot = map_memory(rig, "ps_hot");
-		rig->cold = map_memory(rig, "ps_cold");
-		rig->tcp = map_memory(rig, "ps_tcp");
+		rig->tags = ps_rig_memory(rig, "ps_tags");
+		rig->hot = ps_rig_memory(rig, "ps_hot");
+		rig->cold = ps_rig_memory(rig, "ps_cold");
+		rig->tcp = ps_rig_memory(rig, "ps_tcp");
 	}
-	rig->runtime = map_memory(rig, "ps_runtime");
-	rig->sets = map_memory(rig, "ps_rule_sets");
-	rig->rule_slots = map_memory(rig, "ps_rule_slots");
-	rig->hits = map_memory(rig, "ps_rule_hits");
+	rig->runtime = ps_rig_memory(rig, "ps_runtime");
+	ps_rig_open_rules(rig);
 	ps_rig_reset(rig);
 	return rig;
 }
@@ -203,6 +201,7 @@ void ps_rig_free(struct ps_rig **p)
 		return;
 	ring_buffer__free(rig->rings);
 	bpf_object__close(rig->object); /* the mappings keep their maps until the program ends */
+	ps_rule_set_free(&rig->rules);
 	free(rig->events);
 	free(rig);
 	*p = NULL;
@@ -219,8 +218,8 @@ static void empty_hash(int fd, size_t key_size)
 
 static void empty_gates(struct ps_rig *rig)
 {
-	static uint32_t keys[PS_RULES_MAX + PS_DROP_GATES];
-	static uint64_t stamps[PS_RULES_MAX + PS_DROP_GATES];
+	static uint32_t keys[PS_DROP_GATES];
+	static uint64_t stamps[PS_DROP_GATES];
 	uint32_t n = PS_ARRAY_SIZE(keys);
 
 	for (uint32_t i = 0; i < n; i++)
@@ -246,8 +245,10 @@ void ps_rig_reset(struct ps_rig *rig)
 	empty_hash(ps_rig_map(rig, "ps_ifaces"), sizeof(uint32_t));
 	empty_gates(rig);
 	assert_int_equal(bpf_map_update_elem(ps_rig_map(rig, "ps_stats"), &key, zero, BPF_ANY), 0);
-	memset(rig->hits, 0, PS_RULES_MAX * sizeof(*rig->hits));
-	memset(rig->sets, 0, 2 * sizeof(*rig->sets));
+	for (uint32_t c = 0; c < rig->view.rule_row_chunks; c++)
+		memset(rig->view.rule_rows[c], 0, sizeof(*rig->view.rule_rows[c]));
+	memset(rig->view.rule_heads, 0, 2 * sizeof(*rig->view.rule_heads));
+	empty_hash(ps_rig_map(rig, "ps_rates"), sizeof(struct ps_rate_key));
 	memset(rig->runtime, 0, sizeof(*rig->runtime));
 	ps_rig_time(rig, 1000000000000ull);
 	ps_rig_drain(rig);

@@ -19,7 +19,10 @@
 
 #include <linux/bpf.h>
 
+#include "aggregator/kernel.h"
+#include "aggregator/rule_install.h"
 #include "bpf/abi.h"
+#include "common/model/rule.h"
 #include "frame.h"
 
 enum ps_rig_variant {
@@ -58,9 +61,8 @@ struct ps_rig {
 	struct ps_conn_cold *cold;
 	struct ps_conn_tcp *tcp;
 	struct ps_runtime *runtime;
-	struct ps_rule_set_head *sets;
-	struct ps_rule_slot *rule_slots;
-	struct ps_rule_hits *hits;
+	struct ps_kernel_view view; /* of rules: what the aggregator would have */
+	struct ps_rule_set *rules;  /* last set that was put in force */
 	struct ps_rig_event *events;
 	size_t n_events;
 	size_t room_events;
@@ -73,6 +75,8 @@ struct ps_rig *ps_rig_new(const struct ps_rig_options *options);
 void ps_rig_free(struct ps_rig **rig);
 void ps_rig_reset(struct ps_rig *rig);
 int ps_rig_map(struct ps_rig *rig, const char *name);
+/* The whole of a BPF_F_MMAPABLE array. */
+void *ps_rig_memory(struct ps_rig *rig, const char *name);
 
 /* Boot time in nanoseconds for the packets to come. */
 void ps_rig_time(struct ps_rig *rig, uint64_t ns);
@@ -111,6 +115,7 @@ void ps_rig_forget_events(struct ps_rig *rig);
 
 /* --- Rules (harness_rules.c) --- */
 
+/* A rule as masks over a packet's key: addresses as prefixes, ports, protocol and family in full or not at all. */
 struct ps_rig_rule {
 	struct ps_rule_key key;
 	struct ps_rule_key mask;
@@ -118,11 +123,20 @@ struct ps_rig_rule {
 	struct ps_rule_inner inner_mask;
 	uint32_t id;
 	uint32_t action; /* PS_RULE_ACTION_DROP if left out */
-	uint32_t flags;  /* PS_TUPLE_NAMES_ICMP; the others follow from the masks */
+	bool icmp;       /* sport and dport are ICMP type and code */
+	bool shadow;
+	uint32_t rate;
+	uint64_t until; /* boot time */
 };
 
-/* Makes these the active set, in this order of precedence. A rule without direction in its mask counts for both. */
+/* Makes these the rules in force, in this order of precedence. A rule without direction in its mask counts for both. */
 void ps_rig_rules(struct ps_rig *rig, const struct ps_rig_rule *rules, size_t n);
+/* The same of a list of rules as the aggregator has it; wall and boot clock are the same. */
+void ps_rig_install(struct ps_rig *rig, const struct ps_rule *rules, size_t n);
+/* Counters of a rule. */
+struct ps_rule_hits ps_rig_hits(const struct ps_rig *rig, uint32_t id);
+/* Opens the rule maps; the first chunks are made. */
+void ps_rig_open_rules(struct ps_rig *rig);
 
 /* An address as it stands in keys. */
 void ps_rig_addr(uint32_t to[4], const char *text);

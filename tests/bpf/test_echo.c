@@ -153,6 +153,7 @@ static void test_dropped_ones_are_not_paired(void **state)
 	static const struct ps_rig_rule drop_requests = {
 		.key = {.proto = IPPROTO_ICMP, .family = PS_FAMILY_IPV4, .sport = 0x0800, .direction = PS_DIR_EGRESS},
 		.mask = {.proto = 0xff, .family = 0xff, .sport = 0xffff, .direction = 0xff},
+		.icmp = true,
 	};
 	struct ps_rig_rule rule = drop_requests;
 	struct ps_frame_spec ask = echo(false, false, 1, 1), reply = echo(false, true, 1, 1);

@@ -21,7 +21,7 @@ COLLECTOR = os.path.join(BIN, "packetscope-collector")
 KILLS = int(os.environ.get("PS_KILLS", "20"))
 REST_SECONDS = float(os.environ.get("PS_REST_SECONDS", "5"))
 EXIT_USAGE, EXIT_HELD, EXIT_RUNNING = 2, 3, 4
-ABI = "v1"
+ABI = "v2"
 
 # --- a foreign XDP program, made with bpf(2) itself: no compiler, no object file -----------------
 
@@ -562,7 +562,7 @@ def check_detach(report, collector, host):
     report.equal("no XDP program is left", xdp_of(host.server, "ps0"), None)
     report.check("no TC program is left", "ps_tc_egress" not in host.server.run("bpftool", "net", "show", "dev", "ps0"))
     report.check("ps_ifaces says so", not any(row["flags"] & ~0xff for row in collector.interfaces().values()), collector.interfaces())
-    report.check("maps stay", "maps/v1/ps_meta" in collector.pins(), str(collector.pins()))
+    report.check("maps stay", "maps/v2/ps_meta" in collector.pins(), str(collector.pins()))
     done = collector.detach("--purge")
     report.check("--purge removes them", done.returncode == 0 and "maps" in done.stdout and not os.path.exists(collector.pin_root),
                  f"{done.stdout}{done.stderr}")

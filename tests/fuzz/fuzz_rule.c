@@ -33,11 +33,11 @@ static void rule(const struct ps_value *body)
 	_cleanup_(ps_value_free) struct ps_value *warnings = NULL;
 	_cleanup_(ps_value_free) struct ps_value *stored = NULL;
 	_cleanup_(ps_rule_clear) struct ps_rule r = {0}, again = {0}, loaded = {0};
-	struct ps_rule_entry entry[PS_RULE_ENTRIES_MAX];
+	struct ps_rule_unit_pair pair;
+	struct ps_rule_units units;
 	struct ps_rule_request request;
 	struct ps_error err = {0};
 	struct ps_rule base;
-	int n;
 
 	ps_rule_defaults(&base);
 	if (ps_rule_merge(&base, body, NOW, &r, &request, &err)) {
@@ -52,10 +52,15 @@ static void rule(const struct ps_value *body)
 	stored = ps_rule_to_stored(&r);
 	check(!ps_rule_from_stored(stored, &loaded, NULL));
 	check(ps_rule_equal(&r, &loaded) && loaded.id == 7);
-	n = ps_rule_compile(&r, entry, NULL);
-	/* a rule matches the packet that is its own key, unless a wildcard leaves that packet incomplete */
-	if (n > 0 && r.direction != (PS_DIR_INGRESS | PS_DIR_EGRESS) && r.protocol == 6)
-		check(ps_rule_matches(&r, &entry[0].key, NULL));
+	ps_rule_units_init(&r, &units);
+	check(units.n >= 1);
+	/* every range lies within the prefix that it is indexed by */
+	for (uint32_t k = 0; k < units.n && k < 64; k++) {
+		ps_rule_units_get(&units, k, &pair);
+		check(pair.unit.sport[0] <= pair.unit.sport[1] && pair.unit.dport[0] <= pair.unit.dport[1]);
+		check((pair.unit.sport[0] ^ pair.unit.sport[1]) >> (16 - pair.sport_len) == 0);
+		check((pair.unit.dport[0] ^ pair.unit.dport[1]) >> (16 - pair.dport_len) == 0);
+	}
 	warnings = ps_rule_warnings(&r, NOW);
 	check(warnings);
 }

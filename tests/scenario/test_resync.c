@@ -166,7 +166,7 @@ static void maps_that_are_replaced(void **state)
 	assert_int_equal(rig_live(&r), 1);
 	rig_check_against_kernel(&r);
 	assert_int_equal(ps_rule_install_generation(&r.k.view, 0), 1);
-	assert_int_equal(r.k.sets[r.k.runtime.active_set].tuples, 1);
+	assert_int_equal(r.k.heads[r.k.runtime.rule_switch & 1].tuples, 1);
 
 	/* replaced between two ticks */
 	r.k.view.meta.created = 3;

@@ -25,9 +25,9 @@ struct memory_kernel {
 	struct ps_conn_hot *hot;
 	struct ps_conn_cold *cold;
 	struct ps_conn_tcp *tcp;
-	struct ps_rule_set_head sets[2];
-	struct ps_rule_slot *slots;
-	struct ps_rule_hits *hits;
+	struct ps_rule_head *heads;
+	struct ps_rule_row *row; /* of the first PS_ROW_CHUNK rules */
+	bool no_room;            /* nobody makes more chunks */
 	struct ps_runtime runtime;
 	struct ps_ledger ledger;
 	struct ps_stats stats;
@@ -39,14 +39,42 @@ struct memory_kernel {
 	unsigned opened, closed, icmp_walks;
 };
 
+static const struct ps_kernel_ops mk_ops;
+
 static inline void mk_free(struct memory_kernel *k)
 {
+	for (unsigned c = 0; c < PS_UNIT_CHUNKS; c++) {
+		free(k->view.rule_chunks[0][c]);
+		free(k->view.rule_chunks[1][c]);
+	}
+	for (unsigned c = 0; c < PS_ROW_CHUNKS; c++)
+		free(k->view.rule_rows[c]);
+	free(k->heads);
+
 	free(k->view.tags);
 	free(k->hot);
 	free(k->cold);
 	free(k->tcp);
-	free(k->slots);
-	free(k->hits);
+}
+
+static inline int mk_op_rule_room(
+	void *impl, struct ps_kernel_view *view, uint32_t unit_chunks, uint32_t row_chunks, struct ps_error *err)
+{
+	struct memory_kernel *k = impl;
+	struct ps_kernel_view *mine = &k->view;
+
+	if (k->no_room && (mine->rule_unit_chunks < unit_chunks || mine->rule_row_chunks < row_chunks))
+		return ps_error_set(err, -ETIMEDOUT, 503, "no_collector", "", "nobody answers");
+	for (; mine->rule_unit_chunks < unit_chunks; mine->rule_unit_chunks++)
+		for (int half = 0; half < 2; half++)
+			mine->rule_chunks[half][mine->rule_unit_chunks] = calloc(1, sizeof(struct ps_rule_chunk));
+	for (; mine->rule_row_chunks < row_chunks; mine->rule_row_chunks++)
+		mine->rule_rows[mine->rule_row_chunks] = calloc(1, sizeof(struct ps_rule_rows));
+	memcpy(view->rule_chunks, mine->rule_chunks, sizeof(mine->rule_chunks));
+	memcpy(view->rule_rows, mine->rule_rows, sizeof(mine->rule_rows));
+	view->rule_unit_chunks = mine->rule_unit_chunks;
+	view->rule_row_chunks = mine->rule_row_chunks;
+	return 0;
 }
 
 static inline void mk_init(struct memory_kernel *k, uint32_t buckets, uint64_t created)
@@ -60,20 +88,20 @@ static inline void mk_init(struct memory_kernel *k, uint32_t buckets, uint64_t c
 	k->hot = calloc(n, sizeof(*k->hot));
 	k->cold = calloc(n, sizeof(*k->cold));
 	k->tcp = calloc(n, sizeof(*k->tcp));
-	k->slots = calloc(2 * PS_RULE_SLOTS, sizeof(*k->slots));
-	k->hits = calloc(PS_RULES_MAX, sizeof(*k->hits));
+	k->heads = calloc(2, sizeof(*k->heads));
 	k->view = (struct ps_kernel_view){
 		.meta = {.abi = PS_ABI_VERSION, .buckets = buckets, .id_base = 1000, .created = created},
 		.tags = calloc(buckets, sizeof(struct ps_bucket_tags)),
 		.hot = k->hot,
 		.cold = k->cold,
 		.tcp = k->tcp,
-		.rule_sets = k->sets,
-		.rule_slots = k->slots,
-		.rule_hits = k->hits,
+		.kernel = {.ops = &mk_ops, .impl = k},
+		.rule_heads = k->heads,
 		.runtime = &k->runtime,
 		.ledger = &k->ledger,
 	};
+	(void)mk_op_rule_room(k, &k->view, 1, 1, NULL);
+	k->row = k->view.rule_rows[0]->row;
 }
 
 static inline int mk_op_open(void *impl, struct ps_kernel_view *ret_view, struct ps_error *err)
@@ -87,8 +115,9 @@ static inline int mk_op_open(void *impl, struct ps_kernel_view *ret_view, struct
 	return 0;
 }
 
-static inline void mk_op_close(void *impl)
+static inline void mk_op_close(void *impl, struct ps_kernel_view *view)
 {
+	(void)view;
 	((struct memory_kernel *)impl)->closed++;
 }
 
@@ -136,6 +165,7 @@ static inline int mk_op_icmp(void *impl, ps_kernel_icmp_fn fn, void *arg)
 static const struct ps_kernel_ops mk_ops = {
 	.open = mk_op_open,
 	.close = mk_op_close,
+	.rule_room = mk_op_rule_room,
 	.created = mk_op_created,
 	.stats = mk_op_stats,
 	.iface = mk_op_iface,

@@ -305,7 +305,7 @@ static void rules(void **state)
 	assert_int_equal(ps_value_kind(ps_value_get(f->told, "before")), PS_VALUE_NULL);
 	assert_int_equal(ps_value_get_int(ps_value_get(f->told, "after"), "icmp_type", 0), 3);
 
-	f->k.hits[0].packets = 4;
+	f->k.row[0].hits.packets = 4;
 	assert_int_equal(ask(f, "rules.disable", "{\"id\": 0}"), 200);
 	assert_false(ps_value_as_bool(body(f, "enabled"), true));
 	assert_int_equal(ps_value_as_int(body(f, "packets"), 0), 4);

@@ -20,7 +20,7 @@ static void paths(void **state)
 	(void)state;
 	assert_int_equal(ps_pins_init(&pins, "/sys/fs/bpf/scope//", 0, NULL), 0);
 	assert_string_equal(pins.root, "/sys/fs/bpf/scope");
-	assert_string_equal(ps_pins_map(&pins, "ps_hot", buf), "/sys/fs/bpf/scope/maps/v1/ps_hot");
+	assert_string_equal(ps_pins_map(&pins, "ps_hot", buf), "/sys/fs/bpf/scope/maps/v2/ps_hot");
 	assert_string_equal(ps_pins_link(&pins, "xdp", "eth0", buf), "/sys/fs/bpf/scope/link/xdp-eth0");
 	/* Neither may stand where the other may. */
 	assert_string_equal(ps_pins_link(&pins, "tc", "eth0.7", buf), "/sys/fs/bpf/scope/link/tc-eth0:7");
@@ -102,12 +102,12 @@ static void maps_are_cleared(void **state)
 	assert_int_equal(mkdir(tempdir_path("", "maps"), 0700), 0);
 	assert_int_equal(mkdir(tempdir_path("", "maps/v0"), 0700), 0);
 	assert_int_equal(mkdir(pins.maps, 0700), 0);
-	file = fopen(tempdir_path("", "maps/v1/ps_meta"), "w");
+	file = fopen(tempdir_path("", "maps/v2/ps_meta"), "w");
 	assert_non_null(file);
 	(void)fclose(file);
 	assert_int_equal(ps_pins_clear_other_abi(&pins), 1);
 	assert_int_equal(access(tempdir_path("", "maps/v0"), F_OK), -1);
-	assert_int_equal(access(tempdir_path("", "maps/v1/ps_meta"), F_OK), 0);
+	assert_int_equal(access(tempdir_path("", "maps/v2/ps_meta"), F_OK), 0);
 	assert_int_equal(ps_pins_clear(pins.maps), 1);
 	assert_int_equal(access(pins.maps, F_OK), -1);
 }

@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 
+#include "bpf/rule_match.h"
 #include "common/model/rule_compile.h"
 
 static struct ps_rule_key packet(uint8_t proto, const char *src, const char *dst, uint16_t sport, uint16_t dport)
@@ -85,31 +86,60 @@ static void names_exactly(void **state)
 	assert_false(hits("{}", &telnet, NULL));
 }
 
-static bool masked_equal(const void *packet_key, const void *mask, const void *key)
-{
-	const uint8_t *p = packet_key, *m = mask, *k = key;
-
-	for (size_t i = 0; i < sizeof(struct ps_rule_key); i++)
-		if ((p[i] & m[i]) != k[i])
-			return false;
-	return true;
-}
-
 static bool is_discovery(const struct ps_rule_key *k)
 {
 	return k->proto == 58 && k->family == 6 && ntohs(k->sport) >= 133 && ntohs(k->sport) <= 137;
 }
 
-/* The kernel's reading of compiled entries, as bpf/abi.h describes it. */
-static bool entry_hits(const struct ps_rule_entry *e, const struct ps_rule_key *k, const struct ps_rule_inner *inner)
+static uint64_t half_address(const __u32 *w)
 {
-	if (is_discovery(k) && !(e->tuple.flags & PS_TUPLE_NAMES_ICMP))
+	return (uint64_t)ntohl(w[0]) << 32 | ntohl(w[1]);
+}
+
+/* A whole packet as the kernel part compares it (bpf/rule_match.h). */
+static struct ps_rule_query query_of(const struct ps_rule_key *k)
+{
+	struct ps_rule_query q = {
+		.saddr = {half_address(k->saddr), half_address(k->saddr + 2)},
+		.daddr = {half_address(k->daddr), half_address(k->daddr + 2)},
+		.sport = ntohs(k->sport),
+		.dport = ntohs(k->dport),
+		.proto = k->proto,
+		.family = k->family,
+		.tcp_flags = k->tcp_flags,
+		.direction = k->direction,
+	};
+
+	if (k->proto == 6)
+		q.has |= PS_HAS_FLAGS;
+	if (k->proto == 6 || k->proto == 17)
+		q.has |= PS_HAS_PORTS;
+	if (k->proto == (k->family == 6 ? 58 : 1))
+		q.has |= PS_HAS_ICMP;
+	if (is_discovery(k))
+		q.has |= PS_HAS_ND;
+	return q;
+}
+
+static bool unit_hits(
+	const struct ps_rule_unit_pair *pair, const struct ps_rule_key *k, const struct ps_rule_inner *inner)
+{
+	struct ps_rule_query q = query_of(k),
+			     quoted = {
+				     .saddr = {half_address(inner->saddr), half_address(inner->saddr + 2)},
+				     .daddr = {half_address(inner->daddr), half_address(inner->daddr + 2)},
+				     .sport = ntohs(inner->sport),
+				     .dport = ntohs(inner->dport),
+				     .proto = inner->proto,
+				     .family = inner->family,
+				     .has = inner->proto == 6 || inner->proto == 17 ? PS_HAS_PORTS : 0,
+			     };
+
+	if (!ps_unit_fits(&pair->unit, &q))
 		return false;
-	if (!masked_equal(k, &e->tuple.mask, &e->key))
-		return false;
-	if (!(e->tuple.flags & PS_TUPLE_QUOTED))
+	if (!(pair->unit.flags & PS_UNIT_QUOTED))
 		return true;
-	return inner->family && masked_equal(inner, &e->tuple.inner_mask, &e->inner);
+	return inner->family && ps_unit_fits_packet(&pair->quoted, &quoted);
 }
 
 /* Few values, so that rules and packets meet. */
@@ -249,34 +279,23 @@ static const char *text_of(const struct ps_rule *rule, struct ps_buf *out)
 	return ps_buf_str(out);
 }
 
-/* Random rules and packets: the reference and the compiled entries always agree, and both answers are common. */
-static void compiled_entries_match_what_the_rule_matches(void **state)
+/* Random rules and packets: the reference and the compiled units always agree, and both answers are common. */
+static void compiled_units_match_what_the_rule_matches(void **state)
 {
-	size_t hit = 0, missed = 0, two = 0, quoted = 0;
+	size_t hit = 0, missed = 0, more = 0, quoted = 0;
 
-	(void)state;
 	srandom(42);
 	for (int i = 0; i < 20000; i++) {
-		struct ps_rule_entry entry[PS_RULE_ENTRIES_MAX];
+		struct ps_rule_unit_pair pair[64];
+		struct ps_rule_units units;
 		struct ps_rule rule;
-		int n;
 
 		random_rule(&rule);
-		memset(entry, 0xee, sizeof(entry));
-		n = ps_rule_compile(&rule, entry, NULL);
-		if (n < 0)
-			continue; /* networks and ranges */
-		assert_in_range(n, 1, PS_RULE_ENTRIES_MAX);
-		two += n == 2;
-		for (int e = 0; e < n; e++) {
-			/* keys are masked, and the flags say what is tested */
-			assert_true(masked_equal(&entry[e].key, &entry[e].tuple.mask, &entry[e].key));
-			assert_true(masked_equal(&entry[e].inner, &entry[e].tuple.inner_mask, &entry[e].inner));
-			assert_int_equal(!!(entry[e].tuple.flags & PS_TUPLE_TCP_FLAGS), rule.tcp_flags_mask != 0);
-			assert_int_equal(!!(entry[e].tuple.flags & PS_TUPLE_NAMES_ICMP), rule.icmp_type != PS_RULE_ANY);
-			assert_int_equal(!!(entry[e].tuple.flags & PS_TUPLE_QUOTED), ps_rule_tests_quoted(&rule));
-			assert_int_equal(entry[e].tuple.best_rank, 0);
-		}
+		ps_rule_units_init(&rule, &units);
+		assert_in_range(units.n, 1, PS_ARRAY_SIZE(pair));
+		more += units.n > 1;
+		for (uint32_t k = 0; k < units.n; k++)
+			ps_rule_units_get(&units, k, &pair[k]);
 		for (int p = 0; p < 60; p++) {
 			struct ps_rule_inner inner;
 			struct ps_rule_key key;
@@ -284,8 +303,8 @@ static void compiled_entries_match_what_the_rule_matches(void **state)
 
 			random_packet(&key, &inner);
 			want = ps_rule_matches(&rule, &key, &inner);
-			for (int e = 0; e < n; e++)
-				got |= entry_hits(&entry[e], &key, &inner);
+			for (uint32_t k = 0; k < units.n; k++)
+				got |= unit_hits(&pair[k], &key, &inner);
 			if (got != want) {
 				_cleanup_(ps_buf_free) struct ps_buf out = PS_BUF_INIT;
 
@@ -295,11 +314,12 @@ static void compiled_entries_match_what_the_rule_matches(void **state)
 			want ? hit++ : missed++;
 			quoted += want && ps_rule_tests_quoted(&rule);
 		}
+		(void)forget(state);
 	}
-	print_message("%zu matches (%zu by the quoted packet), %zu misses, %zu rules of two entries\n", hit, quoted,
-		missed, two);
+	print_message("%zu matches (%zu by the quoted packet), %zu misses, %zu rules of several units\n", hit, quoted,
+		missed, more);
 	assert_true(hit > 100000 && missed > 100000);
-	assert_true(two > 100 && quoted > 500);
+	assert_true(more > 100 && quoted > 500);
 }
 
 /* What one rule is said to cover is matched by it, whatever the packet. */
@@ -448,7 +468,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(names_exactly),
-		TEST(compiled_entries_match_what_the_rule_matches),
+		TEST(compiled_units_match_what_the_rule_matches),
 		TEST(networks_and_ranges),
 		TEST(unknown_is_no_value),
 		TEST(covers_what_one_would_say),
