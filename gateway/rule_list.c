@@ -7,7 +7,9 @@
 #include <string.h>
 
 #include "common/base/cleanup.h"
+#include "common/base/clock.h"
 #include "common/codec/json.h"
+#include "common/model/rule_list.h"
 #include "gateway/etag.h"
 #include "gateway/exchange.h"
 #include "gateway/handlers.h"
@@ -54,18 +56,22 @@ static void add_set_member(struct ps_buf *out, const struct ps_value *rule)
 }
 
 /* A list says no more than whom to drop: rules of which that is not all are left out, with a word to the reader. */
-static void add_line(struct ps_buf *out, const struct ps_value *rule)
+static void add_line(struct ps_buf *out, const struct ps_value *value)
 {
-	const char *src = ps_value_get_string(rule, "src_ip", "any");
+	_cleanup_(ps_rule_clear) struct ps_rule rule = {0};
+	uint64_t now = ps_clock_wall();
+	const struct ps_net *net = NULL;
+	char text[PS_NET_TEXT];
+	struct ps_rule base;
 
-	if (strcmp(src, "any") != 0 && !strcmp(ps_value_get_string(rule, "action", ""), "drop") &&
-		!strcmp(ps_value_get_string(rule, "rule_type", ""), "basic") &&
-		!strcmp(ps_value_get_string(rule, "dst_ip", "any"), "any") &&
-		!strcmp(ps_value_get_string(rule, "protocol", "any"), "any"))
-		ps_buf_addf(out, "%s\n", src);
+	ps_rule_defaults(&base);
+	if (ps_rule_merge(&base, value, now, &rule, NULL, NULL) == 0)
+		net = ps_rule_list_net(&rule, now);
+	if (net)
+		ps_buf_addf(out, "%s\n", ps_net_format(net, text));
 	else
-		ps_buf_addf(
-			out, "# rule %lld says more than an address\n", (long long)ps_value_get_int(rule, "id", -1));
+		ps_buf_addf(out, "# rule %lld says something else than whom to drop\n",
+			(long long)ps_value_get_int(value, "id", -1));
 }
 
 static int render(void *arg, struct ps_buf *out, const struct ps_reply *reply, uint64_t given)

@@ -39,7 +39,8 @@ static size_t normalise(struct ps_port_range *r, size_t n)
 {
 	size_t kept = 0;
 
-	qsort(r, n, sizeof(*r), compare_ranges);
+	if (n)
+		qsort(r, n, sizeof(*r), compare_ranges);
 	for (size_t i = 1; i < n; i++) {
 		if (r[i].lo <= r[kept].hi + 1)
 			r[kept].hi = PS_MAX(r[kept].hi, r[i].hi);

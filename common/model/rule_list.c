@@ -216,7 +216,8 @@ static size_t without_duplicates(struct ps_net *net, size_t n)
 {
 	size_t kept = 0;
 
-	qsort(net, n, sizeof(*net), compare_nets);
+	if (n)
+		qsort(net, n, sizeof(*net), compare_nets);
 	for (size_t i = 0; i < n; i++)
 		if (!kept || !ps_net_equal(&net[kept - 1], &net[i]))
 			net[kept++] = net[i];
@@ -304,8 +305,7 @@ int ps_rule_list_rules(
 	return 0;
 }
 
-/* The one network that the rule drops whole, NULL if a line of a list can't say what it does. */
-static const struct ps_net *dropped_net(const struct ps_rule *r, uint64_t now)
+const struct ps_net *ps_rule_list_net(const struct ps_rule *r, uint64_t now)
 {
 	const struct ps_net *in = &r->src_ip, *out = &r->dst_ip;
 
@@ -322,7 +322,7 @@ size_t ps_rule_list_write(const struct ps_rule *rules, size_t n, uint64_t now, s
 	_cleanup_(nets_free) struct nets nets = {0};
 
 	for (size_t i = 0; i < n; i++) {
-		const struct ps_net *net = dropped_net(&rules[i], now);
+		const struct ps_net *net = ps_rule_list_net(&rules[i], now);
 
 		if (net && push(&nets, net)) {
 			out->error = -ENOMEM;

@@ -42,6 +42,12 @@ int ps_rule_list_rules(
 	const struct ps_rule_list *list, const struct ps_rule *like, struct ps_rules *ret_rules, struct ps_error *err);
 
 /*
+ * The one network that the rule drops as a whole, as a line of a list says it; NULL when a line can't say what it does,
+ * see ps_rule_list_write. Lives as long as the rule.
+ */
+const struct ps_net *ps_rule_list_net(const struct ps_rule *rule, uint64_t now);
+
+/*
  * The networks that the rules drop as a whole, sorted, none twice, one a line behind a comment that says how many. Left
  * out, since a line can't say it: rules that are disabled, expired, shadow, rate-limited or allow, and those that test
  * anything beside one address. Returns how many lines; memory that ran out is in out->error.

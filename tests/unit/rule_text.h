@@ -37,8 +37,10 @@ static struct ps_rules kept;
 
 static inline struct ps_rule keep(struct ps_rule rule)
 {
-	kept.rule = realloc(kept.rule, (kept.n + 1) * sizeof(rule));
-	assert_non_null(kept.rule);
+	if (!(kept.n & (kept.n + 1))) {
+		kept.rule = realloc(kept.rule, (2 * kept.n + 2) * sizeof(rule));
+		assert_non_null(kept.rule);
+	}
 	kept.rule[kept.n++] = rule;
 	return rule;
 }

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/assign.h"
@@ -131,8 +132,11 @@ static void flags_are(const char *line, const char *want)
 	if (ps_assign_flags(&argc, argv, &err) < 0)
 		ps_buf_addf(&out, "%s: %s", err.field, err.message);
 	else
-		for (int i = 1; i < argc; i++)
+		for (int i = 1; i < argc; i++) {
 			ps_buf_addf(&out, "%s%s", i > 1 ? " " : "", argv[i]);
+			if (argv[i] < copy || argv[i] >= copy + sizeof(copy)) /* made of a flag */
+				free(argv[i]);
+		}
 	assert_null(argv[argc]);
 	assert_string_equal(ps_buf_str(&out), want);
 }
