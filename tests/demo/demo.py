@@ -50,11 +50,11 @@ class Traffic:
     def stop(self):
         self.stopping.set()
         for thread in self.threads:
-            thread.join(3)
+            thread.join(1)
 
 
-def browse(ns, address):
-    http_get(ns, address, 80, f"/{random.choice((400, 6_000, 60_000, 400_000))}")
+def browse(ns, address, port=80):
+    http_get(ns, address, port, f"/{random.choice((400, 6_000, 60_000, 400_000))}")
 
 
 def look_up(ns, address):
@@ -68,9 +68,43 @@ def telnet(ns, address):
     ns.connect(address, 23, timeout=2).close()
 
 
+def database(ns, address):
+    """One connection that stays, with a question and an answer ever so often."""
+    with ns.connect(address, 5432) as sock:
+        for _ in range(2000):
+            sock.sendall(b"q" * random.randrange(80, 400))
+            sock.recv(65536)
+            time.sleep(random.uniform(0.05, 0.25))
+
+
+def answer_questions(conn):
+    while conn.recv(4096):
+        conn.sendall(b"r" * random.randrange(200, 6000))
+
+
+def backup(ns, address):
+    """One connection that stays, and carries in one direction."""
+    with ns.connect(address, 873) as sock:
+        for _ in range(2000):
+            sock.sendall(b"b" * random.randrange(4_000, 40_000))
+            time.sleep(0.4)
+
+
+def take_all(conn):
+    while conn.recv(65536):
+        pass
+
+
+def set_clock(ns, address):
+    with ns.datagrams(address) as sock:
+        sock.settimeout(1)
+        sock.sendto(b"\x23" + bytes(47), (address, 123))
+        sock.recv(64)
+
+
 def scan(ns, address):
     for port in random.sample(range(1, 10_000), SCAN_PORTS):
-        if port in (23, 53, 80):
+        if port in (23, 53, 80, 443, 873, 5432):
             continue
         with contextlib.suppress(OSError):
             ns.connect(address, port, timeout=0.5).close()
@@ -96,6 +130,10 @@ def build(lab):
 def serve(host, office):
     servers = [Server(ns.listen(socket.AF_INET6, socket.SOCK_STREAM, "::", 80), http_server(body_size)) for ns in (host, office)]
     servers.append(Server(host.listen(socket.AF_INET, socket.SOCK_STREAM, f"{OFFICE}.1", 23), lambda conn: conn.sendall(b"login: ")))
+    servers.append(Server(host.listen(socket.AF_INET6, socket.SOCK_STREAM, "::", 443), http_server(body_size)))
+    servers.append(Server(host.listen(socket.AF_INET, socket.SOCK_STREAM, f"{OFFICE}.1", 5432), answer_questions))
+    servers.append(Server(host.listen(socket.AF_INET, socket.SOCK_STREAM, f"{FAR}.1", 873), take_all))
+    servers.append(Server(host.listen(socket.AF_INET, socket.SOCK_DGRAM, f"{FAR}.1", 123), lambda query: b"\x24" + query[1:48]))
     for family, address in ((socket.AF_INET, f"{OFFICE}.1"), (socket.AF_INET6, "fd00:203::1"), (socket.AF_INET, f"{FAR}.1")):
         servers.append(Server(host.listen(family, socket.SOCK_DGRAM, address, 53), dns_server()))
     return servers
@@ -111,6 +149,11 @@ def start_traffic(host, office, far):
     traffic.every(0.8, look_up, office, "fd00:203::1")
     traffic.every(1.0, look_up, far, f"{FAR}.1")
     traffic.every(1.0, telnet, office, f"{OFFICE}.1")
+    traffic.every(1.2, browse, office, f"{OFFICE}.1", 443)
+    traffic.every(2.5, browse, far, f"{FAR}.1", 443)
+    traffic.every(0.5, database, office, f"{OFFICE}.1")
+    traffic.every(0.5, backup, far, f"{FAR}.1")
+    traffic.every(4.0, set_clock, far, f"{FAR}.1")
     traffic.every(15.0, scan, office, f"{OFFICE}.1")
     pings = [ns.popen("ping", "-n", "-i", "0.5", address, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
              for ns, address in ((office, f"{OFFICE}.1"), (office, "fd00:203::1"), (far, f"{FAR}.1"))]
@@ -165,7 +208,7 @@ def healthy(url, process):
 def tell(url):
     print(f"""
   Open {url}/ and watch:
-    - HTTP and DNS over IPv4 and IPv6 between {OFFICE}.2 and {OFFICE}.1, pings, and a port scan every 15 s
+    - HTTP, DNS and a database over IPv4 and IPv6 between {OFFICE}.2 and {OFFICE}.1, pings, and a port scan every 15 s
     - the same across a slow link that loses packets, {FAR}.2: round-trip times and retransmissions
     - telnet (port 23) from {OFFICE}.2, which filter 0 drops: its counter rises, no connection comes about
   Or ask:
