@@ -358,7 +358,7 @@ static int restore_config(struct ps_desk *desk, struct ps_error *err)
 	return r;
 }
 
-/* The first line of a file that nobody else may read. */
+/* The first line of a file. */
 static int read_key_file(const char *path, struct ps_secret *key, struct ps_error *err)
 {
 	_cleanup_(ps_buf_free) struct ps_buf text = PS_BUF_INIT;
@@ -369,10 +369,8 @@ static int read_key_file(const char *path, struct ps_secret *key, struct ps_erro
 	if (r < 0)
 		return ps_error_set(
 			err, -EINVAL, 400, "bad_value", "api-key-file", "cannot read %.160s: %s", path, strerror(-r));
-	if (len == 0)
-		return ps_error_set(err, -EINVAL, 400, "bad_value", "api-key-file",
-			"the first line of %.160s is empty; it must be the API key", path);
-	r = ps_secret_set(key, s, len);
+	/* An empty file is no key: that is how a container without one is started. */
+	r = len ? ps_secret_set(key, s, len) : 0;
 	explicit_bzero(text.data, text.cap);
 	return r;
 }

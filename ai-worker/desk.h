@@ -19,7 +19,7 @@ struct ps_desk_settings {
 	const char *state_dir;
 	const char *endpoint; /* NULL or "" = none */
 	const char *model;    /* NULL or "" = the default */
-	const char *key_file; /* "" = none; else the operator's key is its first line */
+	const char *key_file; /* "" = none; else the operator's key is its first line, if that is not empty */
 	struct ps_secret key; /* of the environment; taken over */
 	bool debug;
 	const char *allow; /* ps_endpoint_listed */

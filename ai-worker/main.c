@@ -46,7 +46,7 @@ static const struct ps_option options[] = {
 	PS_OPT_STR("ai", 0, struct settings, ai, "", "ENDPOINT", "where to answer requests"),
 	PS_OPT_STR("findings", 0, struct settings, findings, "", "ENDPOINT", "where to publish findings and jobs"),
 	PS_OPT_STR("api-key-file", 0, struct settings, api_key_file, "", "FILE",
-		"the LLM's API key (instead of OPENAI_API_KEY)"),
+		"a file with the LLM's API key (OPENAI_API_KEY_FILE)"),
 	PS_OPT_STR("allow-endpoints", 0, struct settings, allow_endpoints, "", "HOST[:PORT][,…]",
 		"the only hosts that may be configured as an LLM (any)"),
 	PS_OPT_STR("ca-file", 0, struct settings, ca_file, "", "FILE", "certificates to trust instead of the system's"),
@@ -203,12 +203,12 @@ static int find_endpoints(const struct settings *s, struct ps_endpoints *ret_ep,
 static int open_desk(struct program *p, const struct settings *s, const struct ps_endpoints *ep, struct ps_secret *key,
 	struct ps_error *err)
 {
-	const char *debug = getenv("AI_DEBUG");
+	const char *debug = getenv("AI_DEBUG"), *key_file = getenv("OPENAI_API_KEY_FILE");
 	struct ps_desk_settings settings = {
 		.state_dir = s->state_dir,
 		.endpoint = getenv("OPENAI_ENDPOINT"),
 		.model = getenv("OPENAI_MODEL"),
-		.key_file = s->api_key_file,
+		.key_file = *s->api_key_file || !key_file ? s->api_key_file : key_file,
 		.key = *key,
 		.debug = debug && (strcasecmp(debug, "true") == 0 || strcmp(debug, "1") == 0 ||
 					  strcasecmp(debug, "yes") == 0 || strcasecmp(debug, "on") == 0),

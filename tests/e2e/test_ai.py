@@ -648,16 +648,21 @@ def check_operator(report, host):
     directories = [tempfile.mkdtemp(prefix="pse2e-tls-") for _ in range(2)]
     trusted, stranger = (TlsLlm(host.server, directory) for directory in directories)
     variables = {"PACKETSCOPE_ALLOW_ENDPOINTS": ",".join(f"127.0.0.1:{server.port}" for server in (llm, trusted, stranger)),
-                 "PACKETSCOPE_AUTO_ENFORCE": "true", "PACKETSCOPE_CA_FILE": trusted.certificate}
+                 "PACKETSCOPE_AUTO_ENFORCE": "true", "PACKETSCOPE_CA_FILE": trusted.certificate, "OPENAI_ENDPOINT": llm.url,
+                 "OPENAI_API_KEY_FILE": os.path.join(directories[0], "key")}
+    with open(variables["OPENAI_API_KEY_FILE"], "w", encoding="utf-8") as file:
+        file.write(ENV_KEY + "\n")
     try:
         with AiPipeline(host.server, "ps0", variables) as pipeline:
             ready(pipeline, traffic)
             code, _, problem = pipeline.config({"openai_endpoint": "https://api.openai.com/v1", "api_key": KEY})
             report.equal("an endpoint that is not on the list", (code, problem.get("code")), (403, "not_allowed"))
-            code, _, config = pipeline.config({"openai_endpoint": llm.url, "api_key": KEY, "auto_enforce": False})
+            code, _, config = pipeline.config({"openai_endpoint": llm.url, "auto_enforce": False})
             report.equal("one that is; auto_enforce is not the API's", (code, config["auto_enforce"]), (200, True))
+            report.equal("a file with the key", pipeline.api.get("/api/ai/status")["has_api_key"], True)
             llm.behaviour = answers(good)
             answer = pipeline.generate()[1]
+            report.equal("the key of the file is used", llm.requests[-1].headers["authorization"], f"Bearer {ENV_KEY}")
             report.equal("proposals that bite", [rule["mode"] for rule in answer.get("filters", [])], ["enforce"])
             report.equal("and still nothing is installed", pipeline.api.get("/api/filters"), [])
             check_tls(report, pipeline, trusted, stranger)
