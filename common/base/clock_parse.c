@@ -76,7 +76,7 @@ static int take_zone(const char **s, const char *end, int64_t *ret_seconds)
 	if (take_one_of(s, end, "+-") || take(s, end, 2, &hours) || take_one_of(s, end, ":") ||
 		take(s, end, 2, &minutes) || hours > 23 || minutes > 59)
 		return -EINVAL;
-	*ret_seconds = sign * (hours * 3600 + minutes * 60);
+	*ret_seconds = (int64_t)sign * (hours * 3600 + minutes * 60);
 	return 0;
 }
 

@@ -389,7 +389,7 @@ static int read_expiry(const struct ps_value *body, struct ps_rule_reader *reade
 	bool expired = reader->stored || ps_value_get_bool(body, "expired", false);
 	uint64_t last = reader->now + PS_RULE_TTL_MAX * PS_NSEC, time = 0;
 	char text[SHOWN];
-	uint32_t seconds;
+	uint32_t seconds = 0;
 	int r;
 
 	if (ttl && !(expired && at)) {
