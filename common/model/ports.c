@@ -169,7 +169,7 @@ static int parse_range(struct part p, const char *field, struct ps_port_range *r
 int ps_ports_parse(const char *text, size_t len, const char *field, struct ps_ports *ret_ports, struct ps_error *err)
 {
 	struct part rest = trimmed(text, len);
-	struct ps_port_range r[PARTS_MAX];
+	struct ps_port_range r[PARTS_MAX] = {{0, 0}};
 	unsigned zero = 1;
 	size_t n = 0;
 	bool more;
