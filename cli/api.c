@@ -17,7 +17,8 @@
 /* Only a gateway on this host gets the token of this host. */
 static bool is_here(const char *base)
 {
-	static const char *const here[] = {"http://127.0.0.1:", "http://[::1]:", "http://localhost:"};
+	static const char *const here[] = {"http://127.0.0.1:", "http://[::1]:", "http://localhost:",
+		"https://127.0.0.1:", "https://[::1]:", "https://localhost:"};
 
 	for (size_t i = 0; i < PS_ARRAY_SIZE(here); i++) {
 		if (strncmp(base, here[i], strlen(here[i])) == 0)
@@ -59,6 +60,8 @@ int ps_api_open(const struct ps_settings *s, struct ps_fetch **ret_client, struc
 	char path[512];
 	int r = ps_fetch_new(s->api, &client, err);
 
+	if (r == 0 && s->tls_cert && *s->tls_cert && !strstr(s->api, "://"))
+		ps_fetch_secure(client, s->tls_cert);
 	if (r == 0 && s->token_file && *s->token_file)
 		r = use_token(client, s->token_file, err);
 	else if (r == 0 && is_here(ps_fetch_base(client)) &&

@@ -39,6 +39,12 @@ int ps_fetch_address(const char *address, char ret_base[static PS_FETCH_BASE_SIZ
  * another thread. */
 void ps_fetch_limit(struct ps_fetch *client, long timeout_ms, const atomic_int *cancel);
 
+/*
+ * The gateway at a listen address speaks HTTPS, with this certificate (PEM; the path must outlive the client) or one
+ * that it signed. It may be in any name: what is asked is this host's own address. A URL stays as it is.
+ */
+void ps_fetch_secure(struct ps_fetch *client, const char *cert_path);
+
 /* Sends this API token with every call from now on (RFC 6750). -EINVAL: it is none. */
 int ps_fetch_token(struct ps_fetch *client, const char *token);
 

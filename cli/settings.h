@@ -26,7 +26,7 @@ struct ps_settings {
 	bool ingress_only;
 	bool trace;
 	bool require_token, insecure;
-	const char *allow_host, *cors_origin;
+	const char *allow_host, *cors_origin, *tls_cert, *tls_key;
 	const char *events_bind, *state_bind, *query_bind; /* tcp endpoints of the bus */
 	const char *curve_key, *curve_allow;
 	uint64_t max_connections; /* 0: the collector's default */

@@ -34,12 +34,15 @@
 #define OPT_TOKEN \
 	PS_OPT_STR("token-file", 0, S, token_file, "", "FILE", \
 		"the gateway's API token, if it asks for one (api-token in --state-dir)")
+#define OPT_TLS \
+	PS_OPT_STR( \
+		"tls-cert", 0, S, tls_cert, "", "FILE", "the gateway of this host speaks HTTPS with this certificate")
 #define OPT_JSON PS_OPT_BOOL("json", 'j', S, json, "JSON instead of text")
 #define OPT_FIELDS PS_OPT_STR("fields", 'f', S, fields, "", "A,B…", "columns, by their names in JSON; all = every one")
 #define OPT_LIMIT(n) PS_OPT_U64("limit", 'n', S, limit, n, 1, PS_CLI_RECORDS_MAX, "N", "at most this many")
 #define OPT_LOG_LEVEL PS_OPT_STR("log-level", 0, S, log_level, "warn", "LEVEL", "error, warn, info or debug")
 /* What every verb takes that talks to the gateway. */
-#define OPT_GATEWAY OPT_API, OPT_TOKEN, OPT_STATE_DIR, OPT_JSON, OPT_CONFIG
+#define OPT_GATEWAY OPT_API, OPT_TOKEN, OPT_TLS, OPT_STATE_DIR, OPT_JSON, OPT_CONFIG
 
 static const struct ps_option up_options[] = {
 	PS_OPT_STR("iface", 'i', S, iface, "", "NAME[,NAME…]", "interfaces to watch (the one with the default route)"),
@@ -53,6 +56,8 @@ static const struct ps_option up_options[] = {
 	PS_OPT_BOOL("trace", 0, S, trace, "write rule matches to the kernel's trace pipe (slow)"),
 	PS_OPT_STR("allow-host", 0, S, allow_host, "", "NAME[,NAME…]", "names of this host that browsers may use"),
 	PS_OPT_STR("cors-origin", 0, S, cors_origin, "", "ORIGIN[,ORIGIN…]", "sites whose pages may call the API"),
+	PS_OPT_STR("tls-cert", 0, S, tls_cert, "", "FILE", "speak HTTPS with this certificate (PEM, chain included)"),
+	PS_OPT_STR("tls-key", 0, S, tls_key, "", "FILE", "and its key (PEM)"),
 	PS_OPT_BOOL("require-token", 0, S, require_token, "ask for the API token from this host too"),
 	PS_OPT_BOOL("insecure", 0, S, insecure, "no API token, whoever asks; tcp taps without keys"),
 	PS_OPT_STR("events-bind", 0, S, events_bind, "", "tcp://ADDRESS:PORT[,…]", "publish the events there too"),

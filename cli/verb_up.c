@@ -57,6 +57,8 @@ static const struct {
 	PASS("--api", TO(GATEWAY), STR, api),
 	PASS("--allow-host", TO(GATEWAY), STR, allow_host),
 	PASS("--cors-origin", TO(GATEWAY), STR, cors_origin),
+	PASS("--tls-cert", TO(GATEWAY), STR, tls_cert),
+	PASS("--tls-key", TO(GATEWAY), STR, tls_key),
 	PASS("--require-token", TO(GATEWAY), BOOL, require_token),
 	PASS("--insecure", TO(GATEWAY) | TO(COLLECTOR) | TO(AGGREGATOR), BOOL, insecure),
 	PASS("--events-bind", TO(COLLECTOR), STR, events_bind),

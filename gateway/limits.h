@@ -4,6 +4,8 @@
 #ifndef PS_GATEWAY_LIMITS_H
 #define PS_GATEWAY_LIMITS_H
 
+#define PS_TLS_FILE_MAX (256 << 10) /* bytes of a certificate with its chain, fifty times over */
+
 /* Packed answers. */
 #define PS_GZIP_MIN 2048 /* bytes: below that a packet is a packet */
 #define PS_GZIP_AT_ONCE \

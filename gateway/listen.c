@@ -154,7 +154,7 @@ int ps_listen_open(const struct ps_listen *l, int *ret_fd, uint16_t *ret_port, s
 	return 0;
 }
 
-int ps_listen_ask(const struct ps_listen *l, int timeout_ms, struct ps_error *err)
+int ps_listen_ask(const struct ps_listen *l, bool tls, int timeout_ms, struct ps_error *err)
 {
 	static const char question[] = "GET /api/health HTTP/1.0\r\nHost: localhost\r\n\r\n";
 	const struct timeval patience = {.tv_sec = timeout_ms / 1000, .tv_usec = timeout_ms % 1000 * 1000};
@@ -178,19 +178,19 @@ int ps_listen_ask(const struct ps_listen *l, int timeout_ms, struct ps_error *er
 		n = recv(fd, answer, sizeof(answer), MSG_WAITALL);
 	if (n < 0)
 		return ps_error_set(err, -errno, 503, "no_answer", "api", "No answer: %s.", strerror(errno));
-	if (memcmp(answer, "HTTP/1.", 7) != 0)
+	if (!tls && memcmp(answer, "HTTP/1.", 7) != 0)
 		return ps_error_set(err, -EPROTO, 503, "no_answer", "api", "What listens there does not speak HTTP.");
 	return 0;
 }
 
-char *ps_listen_url(const struct ps_listen *l, uint16_t port, char buf[static PS_LISTEN_URL])
+char *ps_listen_url(const struct ps_listen *l, uint16_t port, bool tls, char buf[static PS_LISTEN_URL])
 {
 	char text[PS_ADDR_TEXT];
 	struct ps_addr a = l->addr;
 
 	if (!a.family || (a.family == 4 && !a.word[0]))
 		a = localhost();
-	snprintf(buf, PS_LISTEN_URL, a.family == 6 ? "http://[%s]:%u/" : "http://%s:%u/", ps_addr_format(&a, text),
-		port);
+	(void)snprintf(buf, PS_LISTEN_URL, a.family == 6 ? "%s://[%s]:%u/" : "%s://%s:%u/", tls ? "https" : "http",
+		ps_addr_format(&a, text), port);
 	return buf;
 }

@@ -35,12 +35,12 @@ int ps_listen_open(const struct ps_listen *l, int *ret_fd, uint16_t *ret_port, s
 
 /*
  * Does whoever listens there speak HTTP? Asks for /api/health; any answer will do, since the parts behind it have a
- * health of their own. -errno fills err.
+ * health of their own. `tls`: the question is no TLS, and whoever speaks that says so or hangs up. -errno fills err.
  */
-int ps_listen_ask(const struct ps_listen *l, int timeout_ms, struct ps_error *err);
+int ps_listen_ask(const struct ps_listen *l, bool tls, int timeout_ms, struct ps_error *err);
 
-/* "http://127.0.0.1:8080/": what a person on this host types into a browser. Returns buf. */
+/* "http://127.0.0.1:8080/" (https with `tls`): what a person on this host types into a browser. Returns buf. */
 #define PS_LISTEN_URL 80
-char *ps_listen_url(const struct ps_listen *l, uint16_t port, char buf[static PS_LISTEN_URL]);
+char *ps_listen_url(const struct ps_listen *l, uint16_t port, bool tls, char buf[static PS_LISTEN_URL]);
 
 #endif

@@ -23,6 +23,7 @@ struct settings {
 	const char *api;
 	const char *allow_host;
 	const char *cors_origin;
+	const char *tls_cert, *tls_key;
 	bool require_token;
 	bool insecure;
 	bool health;
@@ -40,6 +41,10 @@ static const struct ps_option options[] = {
 		"names of this host that browsers may use"),
 	PS_OPT_STR("cors-origin", 0, struct settings, cors_origin, "", "ORIGIN[,ORIGIN…]",
 		"sites whose pages may call the API"),
+	PS_OPT_STR("tls-cert", 0, struct settings, tls_cert, "", "FILE",
+		"speak HTTPS with this certificate (PEM, chain included)"),
+	PS_OPT_STR("tls-key", 0, struct settings, tls_key, "", "FILE",
+		"and its key (PEM), which others must not be able to read"),
 	PS_OPT_BOOL("require-token", 0, struct settings, require_token, "ask for the API token from this host too"),
 	PS_OPT_BOOL("insecure", 0, struct settings, insecure, "no API token, whoever asks"),
 	PS_OPT_STR("run-dir", 0, struct settings, run_dir, "/run/packetscope", "DIR", "where the sockets are"),
@@ -96,6 +101,7 @@ static int serve(const struct settings *s, struct ps_error *err)
 	_cleanup_(ps_events_free) struct ps_events *events = NULL;
 	_cleanup_(ps_server_free) struct ps_server *server = NULL;
 	_cleanup_(ps_forward_free) struct ps_forward *forward = NULL; /* goes first: it answers what still waits */
+	_cleanup_(ps_tls_free) struct ps_tls tls = {0};
 	_cleanup_close_ int fd = -1;
 	char hostname[256] = "", url[PS_LISTEN_URL];
 	struct ps_endpoints endpoints;
@@ -111,6 +117,9 @@ static int serve(const struct settings *s, struct ps_error *err)
 	r = ps_endpoints_default(s->run_dir, &endpoints);
 	if (r < 0)
 		return ps_error_set(err, r, 400, "bad_value", "run-dir", "The name of the run directory is too long.");
+	r = ps_tls_load(s->tls_cert, s->tls_key, &tls, err);
+	if (r < 0)
+		return r;
 	r = load_tokens(s, &listen, &tokens, err);
 	if (r < 0)
 		return r;
@@ -139,10 +148,10 @@ static int serve(const struct settings *s, struct ps_error *err)
 	r = ps_listen_open(&listen, &fd, &port, err);
 	if (r < 0)
 		return r;
-	r = ps_server_new(loop, &gateway, PS_TAKE_FD(fd), &server, err);
+	r = ps_server_new(loop, &gateway, PS_TAKE_FD(fd), tls.cert ? &tls : NULL, &server, err);
 	if (r < 0)
 		return r;
-	ps_log(PS_LOG_INFO, "ready", "url=%s", ps_listen_url(&listen, port, url));
+	ps_log(PS_LOG_INFO, "ready", "url=%s", ps_listen_url(&listen, port, tls.cert, url));
 	return ps_service_run(loop);
 }
 
@@ -153,7 +162,7 @@ static int ask_health(const struct settings *s)
 	int r = ps_listen_parse(s->api, &listen, &err);
 
 	if (r == 0)
-		r = ps_listen_ask(&listen, PS_REQUEST_TIMEOUT_MS, &err);
+		r = ps_listen_ask(&listen, *s->tls_cert, PS_REQUEST_TIMEOUT_MS, &err);
 	return ps_service_health(r, &err);
 }
 

@@ -463,17 +463,35 @@ static void on_log(void *cls, const char *fmt, va_list ap)
 	ps_log(PS_LOG_DEBUG, "http", "text=\"%s\"", text);
 }
 
-static int start(struct ps_server *s, int listen_fd, struct ps_error *err)
+/* TLS 1.2 and 1.3, whatever else this machine's policy would allow. */
+#define PRIORITIES "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
+
+static int start(struct ps_server *s, int listen_fd, const struct ps_tls *tls, struct ps_error *err)
 {
 	const union MHD_DaemonInfo *info;
+	const struct MHD_OptionItem secure[] = {
+		{MHD_OPTION_HTTPS_MEM_CERT, 0, tls ? tls->cert : NULL},
+		{MHD_OPTION_HTTPS_MEM_KEY, 0, tls ? tls->key : NULL},
+		{MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)PRIORITIES},
+		{MHD_OPTION_END, 0, NULL},
+	};
+	const struct MHD_OptionItem plain[] = {{MHD_OPTION_END, 0, NULL}};
+	unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | (tls ? MHD_USE_TLS : 0);
 
-	s->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, on_accept, s,
-		on_request, s, MHD_OPTION_EXTERNAL_LOGGER, on_log, s, MHD_OPTION_LISTEN_SOCKET, listen_fd,
-		MHD_OPTION_URI_LOG_CALLBACK, on_target, s, MHD_OPTION_NOTIFY_COMPLETED, on_completed, s,
-		MHD_OPTION_NOTIFY_CONNECTION, on_connection, s, MHD_OPTION_CONNECTION_LIMIT,
-		(unsigned)(PS_HTTP_CONNECTIONS_MAX + PS_STREAMS_MAX + PS_HTTP_LEAVING), MHD_OPTION_CONNECTION_TIMEOUT,
-		(unsigned)PS_HTTP_IDLE_TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)PS_HTTP_MEMORY,
-		MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
+	if (tls && MHD_is_feature_supported(MHD_FEATURE_TLS) != MHD_YES)
+		return ps_error_set(err, -ENOTSUP, 400, "no_tls", "tls-cert",
+			"This build of libmicrohttpd knows no TLS; put a proxy in front, or leave --tls-cert out.");
+	s->daemon = MHD_start_daemon(flags, 0, on_accept, s, on_request, s, MHD_OPTION_EXTERNAL_LOGGER, on_log, s,
+		MHD_OPTION_LISTEN_SOCKET, listen_fd, MHD_OPTION_URI_LOG_CALLBACK, on_target, s,
+		MHD_OPTION_NOTIFY_COMPLETED, on_completed, s, MHD_OPTION_NOTIFY_CONNECTION, on_connection, s,
+		MHD_OPTION_CONNECTION_LIMIT, (unsigned)(PS_HTTP_CONNECTIONS_MAX + PS_STREAMS_MAX + PS_HTTP_LEAVING),
+		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)PS_HTTP_IDLE_TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+		(size_t)PS_HTTP_MEMORY, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
+		MHD_OPTION_ARRAY, tls ? secure : plain, MHD_OPTION_END);
+	if (!s->daemon && tls)
+		return ps_error_set(err, -EINVAL, 400, "tls_file", "tls-cert",
+			"The HTTPS server cannot start; do certificate and key belong together? See: "
+			"openssl x509 -noout -pubkey -in CERT; openssl pkey -pubout -in KEY");
 	if (!s->daemon)
 		return ps_error_set(err, -EIO, 500, "listen_failed", "api", "The HTTP server cannot start.");
 	info = MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_EPOLL_FD);
@@ -483,8 +501,8 @@ static int start(struct ps_server *s, int listen_fd, struct ps_error *err)
 	return 0;
 }
 
-int ps_server_new(struct ps_loop *loop, struct ps_gateway *gateway, int listen_fd, struct ps_server **ret_server,
-	struct ps_error *err)
+int ps_server_new(struct ps_loop *loop, struct ps_gateway *gateway, int listen_fd, const struct ps_tls *tls,
+	struct ps_server **ret_server, struct ps_error *err)
 {
 	_cleanup_close_ int fd = listen_fd;
 	_cleanup_(ps_server_free) struct ps_server *s = calloc(1, sizeof(*s));
@@ -501,7 +519,7 @@ int ps_server_new(struct ps_loop *loop, struct ps_gateway *gateway, int listen_f
 	if (r < 0)
 		return r;
 	ps_loop_set_timer(loop, s->tick_timer, 0);
-	r = start(s, fd, err);
+	r = start(s, fd, tls, err);
 	if (s->daemon)
 		fd = -1; /* libmicrohttpd closes it, not the cleanup; NOLINT(clang-analyzer-deadcode.DeadStores) */
 	if (r == 0)

@@ -12,12 +12,13 @@
 #include "common/base/error.h"
 #include "common/bus/loop.h"
 #include "gateway/exchange.h"
+#include "gateway/tls.h"
 
 struct ps_server;
 
-/* Serves on a listening socket, which it takes over. `gateway` must outlive it. */
-int ps_server_new(struct ps_loop *loop, struct ps_gateway *gateway, int listen_fd, struct ps_server **ret_server,
-	struct ps_error *err);
+/* Serves on a listening socket, which it takes over; HTTPS if `tls` is not NULL. `gateway` must outlive it. */
+int ps_server_new(struct ps_loop *loop, struct ps_gateway *gateway, int listen_fd, const struct ps_tls *tls,
+	struct ps_server **ret_server, struct ps_error *err);
 
 /* Closes all connections. Whatever can still answer an exchange (gateway->forward) must be gone before. */
 void ps_server_free(struct ps_server **server);

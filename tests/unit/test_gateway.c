@@ -246,7 +246,7 @@ static int setup_with(void **state, bool aggregator, bool ai)
 	f->gateway.access = (struct ps_access){.hostname = "", .allow_host = "", .cors_origin = ""};
 	assert_int_equal(ps_listen_parse("127.0.0.1:0", &listen, NULL), 0);
 	assert_int_equal(ps_listen_open(&listen, &fd, &f->port, NULL), 0);
-	assert_int_equal(ps_server_new(f->loop, &f->gateway, fd, &f->server, NULL), 0);
+	assert_int_equal(ps_server_new(f->loop, &f->gateway, fd, NULL, &f->server, NULL), 0);
 	assert_int_equal(ps_loop_add_timer(f->loop, WAIT_NS, on_guard, f, &f->guard), 0);
 	if (aggregator || ai)
 		let_run(f, PS_NSEC / 20); /* the bus connects */

@@ -45,7 +45,7 @@ static void parses(void **state)
 		assert_string_equal(ps_addr_format(&l.addr, text), cases[i].addr);
 		assert_int_equal(l.port, cases[i].port);
 		assert_int_equal(ps_listen_is_loopback(&l), cases[i].loopback);
-		assert_string_equal(ps_listen_url(&l, l.port, url), cases[i].url);
+		assert_string_equal(ps_listen_url(&l, l.port, false, url), cases[i].url);
 	}
 }
 
@@ -131,15 +131,15 @@ static void asks_whether_it_answers(void **state)
 	assert_int_equal(ps_listen_open(&l, &fd, &port, NULL), 0);
 	l.port = port;
 	pid = answer(fd, "HTTP/1.1 503 Service Unavailable\r\n\r\n");
-	assert_int_equal(ps_listen_ask(&l, 5000, &err), 0);
+	assert_int_equal(ps_listen_ask(&l, false, 5000, &err), 0);
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
 	pid = answer(fd, "SSH-2.0-dropbear\r\n");
-	assert_int_equal(ps_listen_ask(&l, 5000, &err), -EPROTO);
+	assert_int_equal(ps_listen_ask(&l, false, 5000, &err), -EPROTO);
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
 	/* Accepted by the kernel, and then nothing. */
-	assert_true(ps_listen_ask(&l, 50, &err) < 0);
+	assert_true(ps_listen_ask(&l, false, 50, &err) < 0);
 	ps_closep(&fd);
-	assert_int_equal(ps_listen_ask(&l, 50, &err), -ECONNREFUSED);
+	assert_int_equal(ps_listen_ask(&l, false, 50, &err), -ECONNREFUSED);
 }
 
 int main(void)
