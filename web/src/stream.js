@@ -2,50 +2,10 @@
 // was missed comes again or is told as a gap.
 
 import { authorization } from "./api.js";
+import { EventParser } from "./event_parser.js";
 
 const SILENT = 40000; // the gateway says something every 15 s
 const RETRY = [500, 1000, 2000, 5000];
-
-/** Splits text into events as the HTML standard has it (9.2.6). Feed it chunks. */
-export class EventParser {
-	constructor(onevent) {
-		this.onevent = onevent;
-		this.rest = "";
-		this.reset();
-	}
-
-	reset() {
-		this.name = "";
-		this.data = [];
-	}
-
-	feed(text) {
-		const lines = (this.rest + text).split(/\r\n|\n|\r(?!$)/);
-		this.rest = lines.pop();
-		for (const line of lines)
-			this.line(line);
-	}
-
-	line(line) {
-		if (line === "") {
-			if (this.data.length)
-				this.onevent({ id: this.id, event: this.name || "message", data: this.data.join("\n") });
-			this.reset();
-			return;
-		}
-		const colon = line.indexOf(":");
-		if (colon === 0)
-			return; // a comment
-		const field = colon < 0 ? line : line.slice(0, colon);
-		const value = colon < 0 ? "" : line.slice(colon + 1).replace(/^ /, "");
-		if (field === "data")
-			this.data.push(value);
-		else if (field === "event")
-			this.name = value;
-		else if (field === "id")
-			this.id = value;
-	}
-}
 
 /**
  * Keeps a stream open until close(). on: {open(), event(name, data), lost(error)}; lost is called each time it breaks, with status 404
