@@ -114,7 +114,9 @@ static int on_request(void *arg)
 		code = ps_lookout_answer(p->lookout, req.args, &body, &err);
 	} else if (code == -ENOENT) {
 		code = ps_worker_answer(p->worker, req.op, req.args, ps_clock_boot(), &body, &err);
-		if (code == 200 && strcmp(req.op, "status") == 0 && ps_desk_status(p->desk, body) < 0)
+		if (code == 200 && strcmp(req.op, "status") == 0 &&
+			(ps_desk_status(p->desk, body) < 0 ||
+				ps_value_set(body, "detect", ps_lookout_status(p->lookout)) < 0))
 			ps_value_free(&body);
 	}
 	if (code != PS_DESK_LATER)

@@ -215,7 +215,7 @@ def login_server(connection):
 
 
 def of_kind(api, kind):
-    found = [f for f in api.get("/api/findings")["findings"] if f["kind"] == kind]
+    found = [f for f in api.get("/api/findings") if f["kind"] == kind]
     return found[0] if found else None
 
 
@@ -232,7 +232,7 @@ def check_live(report):
         for _ in range(150):
             http_get(host.client, SERVER4, 80, "/")
         time.sleep(1)
-        report.equal("no finding without a reason", api.get("/api/findings")["findings"], [])
+        report.equal("no finding without a reason", api.get("/api/findings"), [])
 
         scan(host, range(2000, 2060))
         found = wait_for("the scan is found", lambda: of_kind(api, "port_scan"), 15)
@@ -240,10 +240,13 @@ def check_live(report):
         guess(host, 12)
         found = wait_for("the guesses are found", lambda: of_kind(api, "brute_force"), 15)
         report.equal("the guesses", names([found]), [("brute_force", CLIENT4, f"{SERVER4}:22")])
-        report.equal("nothing else", len(api.get("/api/findings?limit=10")["findings"]), 2)
-        report.equal("one of them", len(api.get("/api/findings?limit=1&open=true")["findings"]), 1)
+        report.equal("nothing else", len(api.get("/api/findings?limit=10")), 2)
+        report.equal("one of them", len(api.get("/api/findings?limit=1&open=true")), 1)
         report.equal("bad arguments are named", [api.request("GET", f"/api/findings?{q}")[2].get("field") for q in
                                                  ("limit=0", "limit=x", "open=maybe")], ["limit", "limit", "open"])
+        detect = api.get("/api/ai/status")["detect"]
+        report.equal("the detectors tell of themselves", (detect["found"], detect["open"], detect["missed"], detect["malformed"],
+                                                          detect["records"] > 300), (2, 2, 0, 0, True))
         ids = {c["id"] for c in api.every("/api/connections?ended=true")}
         report.check("its connections are those of the API", set(found["connections"]) <= ids, found["connections"])
 
