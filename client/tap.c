@@ -183,7 +183,7 @@ static int watch_fd(struct ps_tap *tap, int fd)
 static int open_sockets(struct ps_tap *tap)
 {
 	const uint32_t topics = tap->topics | (tap->keeps_table ? PS_TAP_TABLE_TOPICS : 0);
-	const uint32_t findings = 1u << PS_TOPIC_FINDING;
+	const uint32_t findings = 1u << PS_TOPIC_FINDING | 1u << PS_TOPIC_JOB;
 	const struct {
 		const char *endpoint;
 		uint32_t topics;
