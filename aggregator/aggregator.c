@@ -7,9 +7,22 @@
 
 #include "aggregator/conn_query.h"
 #include "aggregator/limits.h"
+#include "aggregator/rule_event.h"
 #include "common/base/cleanup.h"
 
-int ps_aggregator_new(const struct ps_agg_config *config, const struct ps_agg_time *now, struct ps_aggregator **ret_agg)
+static int new_protected(struct ps_aggregator *a, const struct ps_agg_time *now, struct ps_error *err)
+{
+	_cleanup_(ps_value_free) struct ps_value *warnings = ps_value_list();
+	int r = ps_protected_new(
+		a->config.state_dir, a->config.protect, ps_agg_wall(now), warnings, &a->protected, err);
+
+	for (size_t i = 0; r >= 0 && i < ps_value_count(warnings); i++)
+		ps_rule_store_warn(a->rules, ps_value_as_string(ps_value_at(warnings, i), ""));
+	return r;
+}
+
+int ps_aggregator_new(const struct ps_agg_config *config, const struct ps_agg_time *now, struct ps_aggregator **ret_agg,
+	struct ps_error *err)
 {
 	_cleanup_(ps_aggregator_free) struct ps_aggregator *a = calloc(1, sizeof(*a));
 	int r;
@@ -24,9 +37,14 @@ int ps_aggregator_new(const struct ps_agg_config *config, const struct ps_agg_ti
 	if (r >= 0)
 		r = ps_icmp_table_new(&a->icmp);
 	if (r >= 0)
-		r = ps_rule_store_new(config->state_dir, ps_agg_wall(now), &a->rules);
+		r = ps_rule_store_new(config->state_dir, config->boot_id ? config->boot_id : "", ps_agg_wall(now),
+			now->boot, &a->rules);
+	if (r >= 0)
+		r = new_protected(a, now, err);
 	if (r < 0)
 		return r;
+	a->watch.host = config->host;
+	a->watch.ssh = config->ssh;
 	a->feed.conns = a->conns;
 	a->feed.icmp = a->icmp;
 	*ret_agg = PS_TAKE(a);
@@ -39,6 +57,7 @@ int ps_aggregator_new(const struct ps_agg_config *config, const struct ps_agg_ti
 struct teller {
 	struct ps_aggregator *a;
 	uint64_t now;
+	int64_t wall_offset; /* for rules */
 };
 
 static void tell_conn(const struct teller *t, enum ps_topic topic, const struct ps_conn *c)
@@ -118,7 +137,7 @@ static void detach(struct ps_aggregator *a, const struct ps_agg_time *now)
 	a->suspects = false;
 	a->feed.ledger = NULL;
 	a->ifaces.kernel = NULL;
-	(void)ps_rule_store_attach(a->rules, NULL, NULL);
+	(void)ps_rule_store_attach(a->rules, NULL, 0, 0, NULL);
 	ps_sweep_free(&a->sweep);
 	a->config.kernel.ops->close(a->config.kernel.impl, &a->view);
 	memset(&a->view, 0, sizeof(a->view));
@@ -135,13 +154,14 @@ void ps_aggregator_free(struct ps_aggregator **agg)
 	if (a->attached)
 		a->config.kernel.ops->close(a->config.kernel.impl, &a->view);
 	ps_rule_store_free(&a->rules);
+	ps_protected_free(&a->protected);
 	ps_icmp_table_free(&a->icmp);
 	ps_conn_table_free(&a->conns);
 	free(a);
 	*agg = NULL;
 }
 
-static int attach(struct ps_aggregator *a, struct ps_error *err)
+static int attach(struct ps_aggregator *a, const struct ps_agg_time *now, struct ps_error *err)
 {
 	const struct ps_kernel *k = &a->config.kernel;
 	int r = k->ops->open(k->impl, &a->view, err);
@@ -166,7 +186,7 @@ static int attach(struct ps_aggregator *a, struct ps_error *err)
 	a->lost_seen = UINT64_MAX;
 	a->resync = true;
 	/* Rules that don't fit stay in the store: `status` says why they are not in force. */
-	r = ps_rule_store_attach(a->rules, &a->view, err);
+	r = ps_rule_store_attach(a->rules, &a->view, ps_agg_wall(now), now->boot, err);
 	if (r < 0 && err)
 		(void)snprintf(a->kernel_reason, sizeof(a->kernel_reason), "rules not in force: %.200s", err->message);
 	return 0;
@@ -186,7 +206,7 @@ static void check_kernel(struct ps_aggregator *a, const struct ps_agg_time *now)
 	if (a->attached && r < 0 && r != -ENOENT)
 		return;
 	detach(a, now);
-	r = attach(a, &err);
+	r = attach(a, now, &err);
 	if (r < 0)
 		(void)snprintf(
 			a->kernel_reason, sizeof(a->kernel_reason), "%s", err.message[0] ? err.message : strerror(-r));
@@ -390,9 +410,25 @@ static void book_thrown(struct ps_aggregator *a)
 	a->booked = a->thrown;
 }
 
+static void tell_rule(void *arg, const char *action, const struct ps_rule_result *res)
+{
+	const struct teller *t = arg;
+	const struct ps_agg_listener *l = &t->a->config.listener;
+	_cleanup_(ps_value_free) struct ps_value *map = NULL;
+
+	if (!l->map)
+		return;
+	map = ps_rule_event(t->a->rules, action, "packetscope", res, t->now + (uint64_t)t->wall_offset, t->wall_offset);
+	if (map)
+		l->map(l->arg, PS_TOPIC_RULE, map);
+}
+
 void ps_aggregator_tick(struct ps_aggregator *a, const struct ps_agg_time *now)
 {
+	struct teller t = {.a = a, .now = now->boot, .wall_offset = now->wall_offset};
+
 	check_kernel(a, now);
+	ps_rule_store_tick(a->rules, ps_agg_wall(now), now->boot, tell_rule, &t);
 	ps_conn_table_forget(a->conns, now->boot);
 	if (a->attached) {
 		read_stats(a, now);

@@ -11,9 +11,11 @@
 
 #include "common/model/conn_table.h"
 #include "aggregator/feed.h"
+#include "aggregator/guard_watch.h"
 #include "aggregator/icmp_table.h"
 #include "aggregator/iface_names.h"
 #include "aggregator/kernel.h"
+#include "aggregator/protected.h"
 #include "aggregator/rule_store.h"
 #include "aggregator/stats_report.h"
 #include "aggregator/sweep.h"
@@ -39,6 +41,10 @@ struct ps_agg_listener {
 
 struct ps_agg_config {
 	const char *state_dir;
+	const char *boot_id;     /* of this boot; NULL = "" */
+	const char *protect;     /* networks that no rule may cut: "10.0.0.0/8,…"; NULL = none */
+	struct ps_ports ssh;     /* ports of sessions that no rule may cut; the owner's */
+	struct ps_host_ops host; /* read NULL: nothing is known of the host */
 	struct ps_timeouts timeouts;
 	struct ps_kernel kernel;
 	struct ps_agg_listener listener;
@@ -77,14 +83,17 @@ struct ps_aggregator {
 	struct ps_icmp_table *icmp;
 	struct ps_feed feed;
 	struct ps_rule_store *rules;
+	struct ps_protected *protected;
+	struct ps_guard_watch watch; /* what the rules must not cut */
 	struct ps_agg_thrown thrown; /* the owner counts them, since it began */
 	struct ps_agg_thrown booked; /* of those, what is in the ledger */
 	uint64_t snapshot_at;        /* when the last one was published */
 };
 
-/* Loads the rules; opens nothing of the kernel yet. -ENOMEM. */
+/* Loads the rules; opens nothing of the kernel yet. -EINVAL: `protect` is no list of networks; -ENOMEM. */
 int ps_aggregator_new(
-	const struct ps_agg_config *config, const struct ps_agg_time *now, struct ps_aggregator **ret_agg);
+	const struct ps_agg_config *config, const struct ps_agg_time *now, struct ps_aggregator **ret_agg,
+	struct ps_error *err);
 void ps_aggregator_free(struct ps_aggregator **agg);
 
 /* One message of the collector's feed. -EBADMSG as ps_feed_message. */

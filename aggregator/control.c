@@ -309,6 +309,7 @@ static int status(struct ps_call *c)
 		ps_value_set(body, "abi", ps_value_uint(PS_ABI_VERSION)) < 0 ||
 		ps_value_set(body, "generation", ps_value_uint(ps_rule_store_generation(a->rules))) < 0 ||
 		ps_value_set(body, "connections", ps_value_uint(totals.live)) < 0 ||
+		ps_value_set(body, "pending", ps_rule_store_pending(a->rules)) < 0 ||
 		ps_value_set(body, "warnings", ps_value_copy(ps_rule_store_warnings(a->rules))) < 0)
 		return ps_call_no_memory(c);
 	return 0;
@@ -342,6 +343,13 @@ static const struct {
 	{"rules.delete", ps_call_rules_delete},
 	{"rules.enable", ps_call_rules_enable},
 	{"rules.disable", ps_call_rules_disable},
+	{"rules.promote", ps_call_rules_promote},
+	{"rules.confirm", ps_call_rules_confirm},
+	{"rules.preview", ps_call_rules_preview},
+	{"rules.replace", ps_call_rules_replace},
+	{"rules.import", ps_call_rules_import},
+	{"protected.get", ps_call_protected_get},
+	{"protected.set", ps_call_protected_set},
 };
 
 bool ps_control_only_reads(const char *op)

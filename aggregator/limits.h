@@ -74,8 +74,35 @@
 /* Bytes of a free-text search. */
 #define PS_QUERY_TEXT_MAX 128
 
-/* Bytes of rules.json that are read: PS_VALUE_BYTES_MAX of common/limits.h is the parser's own limit. */
-#define PS_RULES_FILE_MAX (8u << 20)
+/* Bytes of rules.json that are read: PS_RULES_MAX rules of 1 KiB. */
+#define PS_RULES_FILE_MAX (128u << 20)
+/* Up to this many rules the file is written as a whole with each change: under 10 ms, and it can be read by people. */
+#define PS_RULES_SMALL 1000u
+/* Bytes of rules.log that are folded into rules.json: some ten thousand changes; read in 100 ms at a start. */
+#define PS_RULES_LOG_MAX (2u << 20)
+/* Sets that are kept beside the audit. */
+#define PS_AUDIT_SETS 8
+/* Protected networks, of the configuration and of the interface each: every drop rule is compared with all of them. */
+#define PS_PROTECTED_MAX 256
+/* A rule whose time is up stays listed this long. */
+#define PS_RULE_EXPIRED_NS (3600ull * 1000000000ull)
+
+/* Rules in one page of a list: a kilobyte each, so that a page fits a message. */
+#define PS_RULE_PAGE_MAX 4000
+/* Warnings about a set: each kind once, so there are few. */
+#define PS_BULK_WARNINGS_MAX 20
+/* Packets that a preview looks up in a set by going through it, before it makes an index: each takes half a
+ * millisecond of 100,000 rules, the index fifty. */
+#define PS_PREVIEW_SCANS 24
+
+/* The lock-out guard. */
+#define PS_GUARD_REPORTS_MAX 20 /* things in one refusal: more of them persuade nobody */
+/* Packets a second from one host with which a session and a resolver live; what limits less counts as a cut. */
+#define PS_GUARD_RATE 100u
+/* Percent of a resolver's ports that may be lost: with two tries one question of 400 fails. */
+#define PS_GUARD_PORTS_CUT 5u
+/* Sessions that are guarded one by one: of more, the most recent. */
+#define PS_GUARD_FLOWS_MAX 256u
 
 /* malloc: larger blocks are mapped and given back one by one (a message is at most 1024 records of 500 bytes). */
 #define PS_MALLOC_MAP_BYTES 614400

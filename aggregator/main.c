@@ -12,9 +12,11 @@
 #include "aggregator/kernel_maps.h"
 #include "aggregator/limits.h"
 #include "aggregator/notice.h"
+#include "aggregator/rule_text.h"
 #include "bpf/abi.h"
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
+#include "common/base/file.h"
 #include "common/base/log.h"
 #include "common/base/program.h"
 #include "common/bus/bus.h"
@@ -26,6 +28,7 @@ struct settings {
 	const char *pin_root;
 	const char *state_dir;
 	const char *log_level;
+	const char *protect, *ssh_port;
 	const char *feed, *state, *control; /* endpoints; "" = under the run directory */
 	bool health;
 	const char *state_bind, *query_bind;
@@ -42,6 +45,10 @@ static const struct ps_option options[] = {
 	PS_OPT_STR("state-dir", 0, struct settings, state_dir, "/var/lib/packetscope", "DIR",
 		"directory of the rules and their audit"),
 	PS_OPT_STR("log-level", 0, struct settings, log_level, "info", "LEVEL", "error, warn, info or debug"),
+	PS_OPT_LIST("protect", 0, struct settings, protect, "", "CIDR[,CIDR…]",
+		"networks whose traffic no rule may cut without force"),
+	PS_OPT_LIST("ssh-port", 0, struct settings, ssh_port, "22", "PORT[,PORT…]",
+		"ports whose sessions no rule may cut without force; 0 = none"),
 	PS_OPT_STR("feed", 0, struct settings, feed, "", "ENDPOINT", "where the collector's feed is"),
 	PS_OPT_STR("state", 0, struct settings, state, "", "ENDPOINT", "where to publish"),
 	PS_OPT_STR("control", 0, struct settings, control, "", "ENDPOINT", "where to answer requests"),
@@ -265,14 +272,35 @@ static void program_free(struct program *p)
 	ps_aggregator_free(&p->agg);
 }
 
+static void read_host(void *impl, struct ps_host_facts *ret_facts)
+{
+	(void)impl;
+	ps_host_facts_read(ret_facts);
+}
+
+/* Which boot this is: what a reboot undoes is told by it. */
+static void read_boot_id(char to[static PS_BOOT_ID_SIZE])
+{
+	_cleanup_(ps_buf_free) struct ps_buf text = PS_BUF_INIT;
+
+	if (ps_file_read("/proc/sys/kernel/random/boot_id", PS_BOOT_ID_SIZE, &text) >= 0 && text.len < PS_BOOT_ID_SIZE)
+		memcpy(to, text.data, text.len);
+	to[strcspn(to, "\n")] = '\0';
+}
+
 static int run(const struct settings *s, struct ps_error *err)
 {
+	_cleanup_(ps_ports_clear) struct ps_ports ssh = {0};
 	_cleanup_(ps_kernel_maps_free) struct ps_kernel_maps *maps = NULL;
 	_cleanup_(ps_bus_free) struct ps_bus *bus = NULL;
 	_cleanup_(program_free) struct program p = {0};
 	const struct ps_agg_time now = time_now();
+	char boot_id[PS_BOOT_ID_SIZE] = "";
 	struct ps_agg_config config = {
 		.state_dir = s->state_dir,
+		.boot_id = boot_id,
+		.protect = s->protect,
+		.host = {.read = read_host},
 		.timeouts = s->timeouts,
 		.listener = {.conn = publish_conn, .map = publish_map, .arg = &p},
 	};
@@ -282,7 +310,11 @@ static int run(const struct settings *s, struct ps_error *err)
 	if (r < 0)
 		return ps_error_set(err, r, 400, "bad_value", "pin-root", "%s", strerror(-r));
 	config.kernel = ps_kernel_maps_ops(maps);
-	r = ps_aggregator_new(&config, &now, &p.agg);
+	read_boot_id(boot_id);
+	r = ps_ports_parse(s->ssh_port, strlen(s->ssh_port), "ssh-port", &ssh, err);
+	config.ssh = ssh;
+	if (r >= 0)
+		r = ps_aggregator_new(&config, &now, &p.agg, err);
 	if (r >= 0)
 		r = ps_loop_new(&p.loop);
 	if (r >= 0)

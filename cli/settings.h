@@ -29,6 +29,7 @@ struct ps_settings {
 	const char *allow_host, *cors_origin, *tls_cert, *tls_key;
 	const char *events_bind, *state_bind, *query_bind; /* tcp endpoints of the bus */
 	const char *curve_key, *curve_allow;
+	const char *protect, *ssh_port;
 	uint64_t max_connections; /* 0: the collector's default */
 
 	/* conns, icmp, filters, watch */

@@ -54,6 +54,8 @@ static const struct {
 	PASS("--max-connections", TO(COLLECTOR), U64, max_connections),
 	PASS("--ingress-only", TO(COLLECTOR), BOOL, ingress_only),
 	PASS("--trace", TO(COLLECTOR), BOOL, trace),
+	PASS("--protect", TO(AGGREGATOR), STR, protect),
+	PASS("--ssh-port", TO(AGGREGATOR), STR, ssh_port),
 	PASS("--api", TO(GATEWAY), STR, api),
 	PASS("--allow-host", TO(GATEWAY), STR, allow_host),
 	PASS("--cors-origin", TO(GATEWAY), STR, cors_origin),

@@ -14,7 +14,7 @@
 const struct ps_option ps_settings_table[] = {
 	PS_OPT_STR("iface", 'i', ST, iface, "", "NAME[,NAME…]", "interfaces to watch (the one with the default route)"),
 	{"max-connections", 0, PS_OPTION_U64, offsetof(ST, max_connections), "65536", PS_CONNECTIONS_MIN,
-		PS_CONNECTIONS_MAX, "N", "size of the connection table, fixed when its maps are made", false},
+		PS_CONNECTIONS_MAX, "N", "size of the connection table, fixed when its maps are made", false, false},
 	PS_OPT_BOOL("ingress-only", 0, ST, ingress_only, "watch only what comes in"),
 	PS_OPT_STR("xdp-mode", 0, ST, xdp_mode_name, "auto", "auto|native|generic", "how to attach to what comes in"),
 	PS_OPT_STR("tc-mode", 0, ST, tc_mode_name, "auto", "auto|tcx|clsact", "how to attach to what goes out"),
@@ -24,7 +24,7 @@ const struct ps_option ps_settings_table[] = {
 	PS_OPT_STR("group", 0, ST, group, "", "NAME|GID",
 		"group that may use the pinned maps and the sockets; default: that of the process"),
 	{"keep-on-exit", 0, PS_OPTION_BOOL, offsetof(ST, keep_on_exit), "true", 0, 0, NULL,
-		"leave programs and maps in the kernel (=false: detach)", false},
+		"leave programs and maps in the kernel (=false: detach)", false, false},
 	PS_OPT_DEED("probe", 0, ST, probe, "print what this host can do as JSON, attach nothing"),
 	PS_OPT_DEED("detach", 0, ST, detach, "remove the programs from all interfaces and end"),
 	PS_OPT_DEED("purge", 0, ST, purge, "with --detach: remove the maps too, with counters and rules in them"),

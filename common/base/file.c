@@ -44,7 +44,7 @@ int ps_file_read(const char *path, size_t max, struct ps_buf *out)
 	return ps_file_read_fd(fd, max, out);
 }
 
-static int write_all(int fd, const struct ps_buf *text)
+int ps_file_write_fd(int fd, const struct ps_buf *text)
 {
 	for (size_t done = 0; done < text->len;) {
 		ssize_t n = write(fd, text->data + done, text->len - done);
@@ -83,7 +83,7 @@ int ps_file_replace(const char *path, mode_t mode, const struct ps_buf *text)
 	fd = open(draft, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
 	if (fd < 0)
 		return -errno;
-	r = fchmod(fd, mode) < 0 ? -errno : write_all(fd, text);
+	r = fchmod(fd, mode) < 0 ? -errno : ps_file_write_fd(fd, text);
 	if (r == 0 && rename(draft, path) < 0)
 		r = -errno;
 	if (r < 0) {
@@ -91,4 +91,50 @@ int ps_file_replace(const char *path, mode_t mode, const struct ps_buf *text)
 		return r;
 	}
 	return sync_directory(path);
+}
+
+static int new_name(const char *name, char ret_new[static NAME_MAX + 1])
+{
+	int n = snprintf(ret_new, NAME_MAX + 1, "%s.new", name);
+
+	return n > 0 && n <= NAME_MAX ? 0 : -ENAMETOOLONG;
+}
+
+int ps_file_prepare_at(int dir, const char *name, const struct ps_buf *text)
+{
+	_cleanup_close_ int fd = -1;
+	char other[NAME_MAX + 1];
+	int r = new_name(name, other);
+
+	if (r < 0)
+		return r;
+	fd = openat(dir, other, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640);
+	if (fd < 0)
+		return -errno;
+	r = ps_file_write_fd(fd, text);
+	if (r < 0)
+		(void)unlinkat(dir, other, 0);
+	return r;
+}
+
+int ps_file_commit_at(int dir, const char *name)
+{
+	char other[NAME_MAX + 1];
+	int r = new_name(name, other);
+
+	if (r < 0)
+		return r;
+	if (renameat(dir, other, dir, name) < 0) {
+		r = -errno;
+		(void)unlinkat(dir, other, 0);
+		return r;
+	}
+	return fsync(dir) < 0 ? -errno : 0;
+}
+
+int ps_file_replace_at(int dir, const char *name, const struct ps_buf *text)
+{
+	int r = ps_file_prepare_at(dir, name, text);
+
+	return r < 0 ? r : ps_file_commit_at(dir, name);
 }

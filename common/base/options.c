@@ -69,6 +69,15 @@ static int find(const struct parse *p, const char *name)
 	return -ENOENT;
 }
 
+/* "a,b", for an option that is given again. */
+static const char *join(const char *a, const char *b)
+{
+	_cleanup_free_ char *both = NULL;
+	if (asprintf(&both, "%s,%s", a, b) < 0)
+		return both = NULL;
+	return keep(both);
+}
+
 /* --- flags --------------------------------------------------------------------------------------- */
 
 static int bad_flag(const struct parse *p, int c, char **argv, struct ps_error *err)
@@ -136,7 +145,11 @@ static int read_flags(struct parse *p, int *argc, char **argv, struct ps_error *
 	int c;
 	while ((c = getopt_long_only(*argc, argv, letters, longs, NULL)) != -1) {
 		int row = row_of(p, c);
-		if (row >= 0)
+		if (row >= 0 && p->table[row].list && p->flag[row].text) {
+			p->flag[row].text = join(p->flag[row].text, optarg);
+			if (!p->flag[row].text)
+				return ps_error_set(err, -ENOMEM, 500, "no_memory", p->table[row].name, "No memory");
+		} else if (row >= 0)
 			p->flag[row] = (struct source){.text = optarg ? optarg : "true", .where = "the command line"};
 		else if (c == LONG_HELP || c == 'h')
 			return -ECANCELED;

@@ -37,31 +37,38 @@ struct ps_option {
 	const char *arg;      /* shown in the help; NULL for BOOL */
 	const char *help;
 	bool deed; /* what to do instead of running (--version): a flag only, never in the environment or the file */
+	bool list; /* may be given several times: the values are joined with commas */
 };
 
 #define PS_OPT_STR(n, l, st, f, def, a, h) \
 	{ \
-		n, l, PS_OPTION_STR, offsetof(st, f), def, 0, 0, a, h, false \
+		n, l, PS_OPTION_STR, offsetof(st, f), def, 0, 0, a, h, false, false \
+	}
+/* A list with commas; as a flag it may also be given several times. */
+#define PS_OPT_LIST(n, l, st, f, def, a, h) \
+	{ \
+		.name = (n), .letter = (l), .type = PS_OPTION_STR, .offset = offsetof(st, f), .fallback = (def), \
+		.arg = (a), .help = (h), .deed = false, .list = true \
 	}
 #define PS_OPT_BOOL(n, l, st, f, h) \
 	{ \
-		n, l, PS_OPTION_BOOL, offsetof(st, f), "false", 0, 0, NULL, h, false \
+		n, l, PS_OPTION_BOOL, offsetof(st, f), "false", 0, 0, NULL, h, false, false \
 	}
 #define PS_OPT_DEED(n, l, st, f, h) \
 	{ \
-		n, l, PS_OPTION_BOOL, offsetof(st, f), "false", 0, 0, NULL, h, true \
+		n, l, PS_OPTION_BOOL, offsetof(st, f), "false", 0, 0, NULL, h, true, false \
 	}
 #define PS_OPT_U64(n, l, st, f, def, lo, hi, a, h) \
 	{ \
-		n, l, PS_OPTION_U64, offsetof(st, f), def, lo, hi, a, h, false \
+		n, l, PS_OPTION_U64, offsetof(st, f), def, lo, hi, a, h, false, false \
 	}
 #define PS_OPT_SECONDS(n, l, st, f, def, lo, hi, h) \
 	{ \
-		n, l, PS_OPTION_SECONDS, offsetof(st, f), def, lo, hi, "SECONDS", h, false \
+		n, l, PS_OPTION_SECONDS, offsetof(st, f), def, lo, hi, "SECONDS", h, false, false \
 	}
 #define PS_OPT_END \
 	{ \
-		NULL, 0, PS_OPTION_STR, 0, NULL, 0, 0, NULL, NULL, false \
+		NULL, 0, PS_OPTION_STR, 0, NULL, 0, 0, NULL, NULL, false, false \
 	}
 
 /*

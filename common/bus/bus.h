@@ -163,7 +163,7 @@ struct ps_requester;
 /*
  * On the wire a request is [header, args] behind the identity frame, header {v, id, op, peer, deadline}; a reply is
  * [header, body] or [header, body, payload], header {v, id, status} and with status >= 400 `error` {code, field,
- * message}. The payload, if any, is a batch whose columns body.fields names.
+ * message} (the body may then hold details). The payload, if any, is a batch whose columns body.fields names.
  */
 struct ps_request {
 	uint8_t identity[64];

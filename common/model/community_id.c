@@ -1,4 +1,4 @@
-/* See community_id.h. The only file that includes nettle. */
+/* See community_id.h. With digest.c the only file that includes nettle. */
 #include "common/model/community_id.h"
 
 #include <netinet/in.h>

@@ -85,7 +85,7 @@ static inline void rig_start(struct rig *r)
 	};
 
 	ps_aggregator_free(&r->a);
-	assert_int_equal(ps_aggregator_new(&config, &r->now, &r->a), 0);
+	assert_int_equal(ps_aggregator_new(&config, &r->now, &r->a, NULL), 0);
 }
 
 static inline void rig_init(struct rig *r, uint32_t buckets)

@@ -50,7 +50,7 @@ static int setup(void **state)
 	memset(&config.timeouts, 0x11, sizeof(config.timeouts));
 	mk_init(&f->k, 512, 1);
 	f->now = (struct ps_agg_time){.boot = 1000 * MK_SEC, .wall_offset = WALL};
-	assert_int_equal(ps_aggregator_new(&config, &f->now, &f->a), 0);
+	assert_int_equal(ps_aggregator_new(&config, &f->now, &f->a, NULL), 0);
 	ps_aggregator_tick(f->a, &f->now);
 	*state = f;
 	return 0;

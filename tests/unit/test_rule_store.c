@@ -15,7 +15,9 @@
 
 #define TIME 1700000000000000000ull
 
-static const struct ps_rule_actor me = {.who = "test", .time = TIME};
+#define BOOT (1000 * MK_SEC)
+
+static const struct ps_rule_actor me = {.who = "test", .time = TIME, .boot = BOOT};
 
 struct fixture {
 	char dir[160];
@@ -26,7 +28,7 @@ struct fixture {
 static void reopen(struct fixture *f)
 {
 	ps_rule_store_free(&f->s);
-	assert_int_equal(ps_rule_store_new(f->dir, TIME, &f->s), 0);
+	assert_int_equal(ps_rule_store_new(f->dir, "boot", TIME, BOOT, &f->s), 0);
 }
 
 static int setup(void **state)
@@ -37,7 +39,7 @@ static int setup(void **state)
 	(void)snprintf(f->dir, sizeof(f->dir), "%s/store%d", tempdir, number++);
 	mk_init(&f->k, 1, 1);
 	reopen(f);
-	assert_int_equal(ps_rule_store_attach(f->s, &f->k.view, NULL), 1);
+	assert_int_equal(ps_rule_store_attach(f->s, &f->k.view, TIME, BOOT, NULL), 1);
 	*state = f;
 	return 0;
 }
@@ -89,7 +91,7 @@ static void agree(struct fixture *f)
 	assert_int_equal(ps_rule_set_new(&set), 0);
 	assert_int_equal(ps_rule_set_compile(set, rules, n, 0, NULL), 0);
 	assert_true(ps_rule_install_current(&f->k.view, set, 0));
-	assert_int_equal(ps_rule_store_new(f->dir, TIME, &other), 0);
+	assert_int_equal(ps_rule_store_new(f->dir, "boot", TIME, BOOT, &other), 0);
 	others = ps_rule_store_rules(other, &n_other);
 	assert_int_equal(n, n_other);
 	for (size_t i = 0; i < n; i++) {
@@ -146,7 +148,7 @@ static void generations_move_only_with_the_set(void **state)
 	agree(f);
 	/* a restart finds it in force and leaves it */
 	reopen(f);
-	assert_int_equal(ps_rule_store_attach(f->s, &f->k.view, NULL), 0);
+	assert_int_equal(ps_rule_store_attach(f->s, &f->k.view, TIME, BOOT, NULL), 0);
 	assert_int_equal(ps_rule_store_generation(f->s), g + 1);
 }
 
@@ -192,7 +194,7 @@ static void without_a_kernel_nothing_is_accepted(void **state)
 	struct ps_error err = {0};
 	size_t n;
 
-	assert_int_equal(ps_rule_store_attach(f->s, NULL, NULL), 0);
+	assert_int_equal(ps_rule_store_attach(f->s, NULL, 0, 0, NULL), 0);
 	assert_int_equal(create(f, "{\"enabled\": true}", &res, &err), -ENOTCONN);
 	assert_int_equal(err.status, 503);
 	(void)ps_rule_store_rules(f->s, &n);
@@ -251,7 +253,7 @@ static void counters_belong_to_one_rule(void **state)
 	assert_int_equal(f->k.row[1].hits.packets, 0);
 	/* and a restart keeps them */
 	reopen(f);
-	(void)ps_rule_store_attach(f->s, &f->k.view, NULL);
+	(void)ps_rule_store_attach(f->s, &f->k.view, TIME, BOOT, NULL);
 	assert_int_equal(f->k.row[2].hits.packets, 10);
 }
 
@@ -299,7 +301,7 @@ static void many_rules(void **state)
 		(void)fclose(out);
 	}
 	reopen(f);
-	assert_int_equal(ps_rule_store_attach(f->s, &f->k.view, NULL), 1);
+	assert_int_equal(ps_rule_store_attach(f->s, &f->k.view, TIME, BOOT, NULL), 1);
 	assert_int_equal(create(f, "{}", &res, &err), 0);
 	assert_int_equal(res.after.id, MANY);
 	assert_int_equal(ps_rule_store_delete(f->s, 2000, &me, &res, NULL), 0);
