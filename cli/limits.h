@@ -14,6 +14,7 @@
 /* Talking to the gateway: it answers itself within PS_REQUEST_TIMEOUT_MS when a part behind it is silent. */
 #define PS_CLI_CONNECT_TIMEOUT_MS 2000
 #define PS_CLI_REQUEST_TIMEOUT_MS 15000
+#define PS_CLI_RULES_TIMEOUT_MS 60000 /* a full set of rules on a busy host: as long as the gateway goes on sending */
 #define PS_CLI_REPLY_MAX (64u << 20)
 #define PS_CLI_KEY_MAX 8192       /* bytes of a file with an API key */
 #define PS_CLI_JOB_POLL_US 300000 /* between two looks at a job: a person sees it move */

@@ -6,6 +6,7 @@
 
 #include "cli/api.h"
 #include "cli/filters.h"
+#include "cli/limits.h"
 #include "cli/rule_view.h"
 #include "cli/verb.h"
 
@@ -314,6 +315,7 @@ int ps_verb_filters(const struct ps_settings *s, int n, char **operands)
 		return ps_cli_usage("filters", "%s takes %s", name, actions[i].max ? "one operand" : "no operands");
 	if (ps_api_open(s, &client, &err) < 0)
 		return ps_cli_fail(&err), PS_EXIT_USAGE;
+	ps_fetch_limit(client, PS_CLI_RULES_TIMEOUT_MS, NULL);
 	f.client = client;
 	return actions[i].run(&f, n, operands + 1);
 }
