@@ -21,7 +21,7 @@ declare -A GROUPS_OF=(
 	[demo]="iproute2 iputils-ping python3"
 	[test]="libcmocka-dev iproute2 iputils-ping ethtool tcpdump tshark curl jq openssl util-linux python3 python3-zmq
 		python3-msgpack python3-jsonschema iperf3 tcpreplay
-		?prometheus ?chromium ?fonts-dejavu-core"
+		?libclang-rt-14-dev|libclang-rt-18-dev|libclang-rt-19-dev ?prometheus ?chromium ?fonts-dejavu-core"
 )
 
 die() {

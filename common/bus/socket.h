@@ -71,6 +71,14 @@ const uint8_t *ps_frame_data(struct ps_frames *frames, size_t i, size_t *ret_len
 /* Waits for events (ZMQ_POLLIN, ZMQ_POLLOUT). 1, 0 = time is over, -errno. */
 int ps_socket_wait(struct ps_socket *s, short events, long timeout_ms);
 
+/*
+ * What frames from outside say; -EBADMSG: they break the format. The result is to be freed in either case. A message takes
+ * its payload frame over.
+ */
+int ps_message_read(struct ps_frames *frames, struct ps_message *msg);
+int ps_request_read(struct ps_frames *frames, struct ps_request *req);
+int ps_reply_read(struct ps_frames *frames, struct ps_reply *reply);
+
 /* For the loop. */
 struct ps_socket *ps_subscriber_socket(struct ps_subscriber *sub);
 struct ps_socket *ps_responder_socket(struct ps_responder *resp);
