@@ -53,6 +53,9 @@ PS_TAP_API int ps_tap_set_run_dir(struct ps_tap *tap, const char *dir);
  */
 PS_TAP_API int ps_tap_set_endpoints(struct ps_tap *tap, const char *events, const char *state, const char *query);
 
+/* Where the AI worker publishes its findings, likewise. */
+PS_TAP_API int ps_tap_set_findings(struct ps_tap *tap, const char *endpoint);
+
 /* CURVE keys for tcp: our own secret file and the server's public one (packetscope keygen). */
 PS_TAP_API int ps_tap_set_keys(struct ps_tap *tap, const char *own_secret_file, const char *server_public_file);
 

@@ -107,6 +107,17 @@ int ps_tap_set_endpoints(struct ps_tap *tap, const char *events, const char *sta
 	return 0;
 }
 
+int ps_tap_set_findings(struct ps_tap *tap, const char *endpoint)
+{
+	if (tap->bus)
+		return late(tap);
+	if (strlen(endpoint) >= sizeof(tap->where.findings))
+		return ps_error_set(&tap->error, -ENAMETOOLONG, 400, "bad_value", "", "%.100s…: the endpoint is too long",
+			endpoint);
+	memcpy(tap->where.findings, endpoint, strlen(endpoint) + 1);
+	return 0;
+}
+
 int ps_tap_set_keys(struct ps_tap *tap, const char *own_secret_file, const char *server_public_file)
 {
 	if (tap->bus)

@@ -109,6 +109,8 @@ static int on_tick(void *arg)
 	ps_publish_mark(c->publish);
 	tell_malformed(c);
 	tell_strangers(c);
+	/* What peers made libzmq keep for a while is given back page by page, not only from the end of the heap. */
+	(void)malloc_trim(PS_KEEP_BYTES);
 	ps_watch_tick(c->watch);
 	return 0;
 }
@@ -344,8 +346,11 @@ enum ps_exit ps_collector_run(const struct ps_settings *settings)
 	_cleanup_(stop) struct collector c = {.settings = settings, .xdp_prog = -1, .tc_prog = -1};
 	struct ps_error err = {0};
 	unsigned wanted, attached;
-	int r = start(&c, &err);
+	int r;
 
+	/* One heap for our thread and libzmq's: what a burst took is given back instead of kept by each. */
+	(void)mallopt(M_ARENA_MAX, 1);
+	r = start(&c, &err);
 	if (r < 0)
 		return fail("cannot start", r, &err);
 	if (ps_pins_clear_other_abi(&c.pins) > 0)

@@ -24,6 +24,9 @@
 /* A link that nobody reports about is looked at this often (in ticks): someone may have detached it by hand. */
 #define PS_VERIFY_TICKS 10
 
+/* Of the free memory at the end of the heap so much stays ours: two messages in the making. */
+#define PS_KEEP_BYTES (1u << 20)
+
 /* Bytes of libbpf's own messages that are kept: the end of a verifier log says what was wrong. */
 #define PS_LIBBPF_LOG_BYTES 8192
 

@@ -27,8 +27,8 @@ int ps_publish_bind(struct ps_publish *publish, const char *endpoints, struct ps
 void ps_publish_free(struct ps_publish **publish); /* sends what waits */
 
 /*
- * Says which event ps_publish_event will get next: `position` is where it begins in the ring of that number. With it the
- * event is counted once, though this process be killed before the ring has moved on.
+ * Says which event ps_publish_event will get next: `position` is where it begins in the ring of that number. With it
+ * the event is counted once, though this process be killed before the ring has moved on.
  */
 void ps_publish_at(struct ps_publish *publish, unsigned ring, uint64_t position);
 

@@ -14,6 +14,8 @@
 #define PS_BUS_MESSAGE_MAX (1 << 20) /* bytes of one frame that we accept: 1024 records of 600 bytes and room */
 #define PS_BUS_HEADER_MAX \
 	(16 << 10)           /* bytes of a header map: 96 columns of 32 bytes, host and numbers, four times over */
+#define PS_BUS_SUBSCRIPTION_MAX \
+	512 /* bytes that a publisher takes from a peer at once: a topic, or a step of the handshake; libzmq keeps 30 a byte */
 #define PS_BUS_TOPIC_MAX 32  /* bytes of a topic name */
 #define PS_BUS_FIELDS_MAX 96 /* columns of a record */
 #define PS_BUS_RECONNECT_MS \

@@ -1,6 +1,7 @@
 #include "common/base/program.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -56,6 +57,10 @@ int ps_program_begin(const struct ps_program *program, int argc, char **argv, vo
 {
 	enum ps_log_level level = PS_LOG_INFO;
 	struct ps_error err = {0};
+	/* One heap for our thread and libzmq's: what a burst of messages took is given back instead of kept by each. */
+	(void)mallopt(M_ARENA_MAX, 1);
+	/* Large blocks apart, whatever has been freed before: among small ones they would leave holes. */
+	(void)mallopt(M_MMAP_THRESHOLD, 128 * 1024);
 	bool check = ps_program_take("--check-config", &argc, argv);
 	int r;
 

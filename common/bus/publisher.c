@@ -35,9 +35,10 @@ struct ps_publisher {
 static int open_socket(struct ps_publisher *pub, struct ps_bus *bus, const char *endpoint, struct ps_error *err)
 {
 	const struct ps_socket_options options = {
-		.type = pub->reliable ? ZMQ_XPUB : ZMQ_PUB,
+		/* Not PUB: that would keep for ever what a peer sends upstream instead of subscriptions. */
+		.type = ZMQ_XPUB,
 		.hwm = PS_BUS_HWM,
-		.frame_max = PS_BUS_HEADER_MAX, /* subscriptions are all that comes in */
+		.frame_max = PS_BUS_SUBSCRIPTION_MAX,
 		.linger_ms = PS_BUS_LINGER_MS,
 	};
 	int r = ps_socket_open(bus, &options, &pub->socket, err);
@@ -198,7 +199,7 @@ static int send_in_order(struct ps_publisher *pub, enum ps_topic topic)
 	return ret;
 }
 
-/* XPUB hands its subscriptions to the application, which must take them. */
+/* XPUB hands its subscriptions, and whatever else its peers send, to the application, which must take them. */
 static void drain_subscriptions(struct ps_publisher *pub)
 {
 	struct ps_frames frames;
@@ -241,8 +242,7 @@ int ps_publisher_map(struct ps_publisher *pub, enum ps_topic topic, const struct
 uint64_t ps_publisher_flush(struct ps_publisher *pub, uint64_t now, bool force)
 {
 	uint64_t next = UINT64_MAX;
-	if (pub->reliable)
-		drain_subscriptions(pub);
+	drain_subscriptions(pub);
 
 	for (int t = 0; t < PS_TOPICS; t++) {
 		uint64_t due = pub->lanes[t].since + PS_BUS_DELAY_NS;

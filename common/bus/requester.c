@@ -102,7 +102,7 @@ static int read_error(const struct ps_value *header, int status, struct ps_error
 	return 0;
 }
 
-int ps_reply_read(struct ps_frames *frames, struct ps_reply *reply)
+int ps_frames_read_reply(struct ps_frames *frames, struct ps_reply *reply)
 {
 	_cleanup_(ps_value_free) struct ps_value *header = NULL;
 	uint64_t status = 0;
@@ -140,7 +140,7 @@ int ps_requester_next(struct ps_requester *rq, struct ps_reply *ret_reply)
 		return r;
 
 	struct ps_reply reply = {0};
-	r = ps_reply_read(&frames, &reply);
+	r = ps_frames_read_reply(&frames, &reply);
 	if (r < 0) {
 		ps_reply_free(&reply);
 		return r;

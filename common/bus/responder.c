@@ -69,7 +69,7 @@ static int check_deadline(const struct ps_value *header)
 	return deadline < ps_clock_wall() ? -ETIMEDOUT : 0;
 }
 
-int ps_request_read(struct ps_frames *frames, struct ps_request *req)
+int ps_frames_read_request(struct ps_frames *frames, struct ps_request *req)
 {
 	_cleanup_(ps_value_free) struct ps_value *header = NULL;
 	if (frames->total != 3)
@@ -103,7 +103,7 @@ int ps_responder_next(struct ps_responder *resp, struct ps_request *ret_req)
 		return r;
 
 	struct ps_request req = {0};
-	r = ps_request_read(&frames, &req);
+	r = ps_frames_read_request(&frames, &req);
 	if (r < 0) {
 		ps_request_free(&req);
 		resp->malformed += r == -EBADMSG;

@@ -72,12 +72,12 @@ const uint8_t *ps_frame_data(struct ps_frames *frames, size_t i, size_t *ret_len
 int ps_socket_wait(struct ps_socket *s, short events, long timeout_ms);
 
 /*
- * What frames from outside say; -EBADMSG: they break the format. The result is to be freed in either case. A message takes
- * its payload frame over.
+ * What frames from outside say; -EBADMSG: they break the format. The result is to be freed in either case. A message
+ * takes its payload frame over.
  */
-int ps_message_read(struct ps_frames *frames, struct ps_message *msg);
-int ps_request_read(struct ps_frames *frames, struct ps_request *req);
-int ps_reply_read(struct ps_frames *frames, struct ps_reply *reply);
+int ps_frames_read_message(struct ps_frames *frames, struct ps_message *msg);
+int ps_frames_read_request(struct ps_frames *frames, struct ps_request *req);
+int ps_frames_read_reply(struct ps_frames *frames, struct ps_reply *reply);
 
 /* For the loop. */
 struct ps_socket *ps_subscriber_socket(struct ps_subscriber *sub);

@@ -72,7 +72,7 @@ static bool head_agrees(const struct ps_message *m)
 	return head.kind == PS_WIRE_ARRAY && head.n == m->n;
 }
 
-int ps_message_read(struct ps_frames *frames, struct ps_message *msg)
+int ps_frames_read_message(struct ps_frames *frames, struct ps_message *msg)
 {
 	size_t topic_len, header_len, payload_len;
 	if (frames->total != 3)
@@ -124,7 +124,7 @@ int ps_subscriber_next(struct ps_subscriber *sub, struct ps_message *ret_msg)
 		return r;
 
 	_cleanup_(ps_message_free) struct ps_message msg = {0};
-	r = ps_message_read(&frames, &msg);
+	r = ps_frames_read_message(&frames, &msg);
 	if (r == 0)
 		r = follow(sub, &msg);
 	if (r < 0) {

@@ -7,7 +7,7 @@
         for record in tap:
             print(record.topic, record["src_ip"], record["dst_ip"], record["orig_bytes"])
 
-A tap listens to the collector (`events`) and to the aggregator (`state`), notices every loss by epoch and sequence number, and,
+A tap listens to the collector (`events`), the aggregator (`state`) and the AI worker (`findings`), notices every loss by epoch and sequence number, and,
 if it keeps a table, catches up by itself with a snapshot: at the start, after a loss, after a restart of either. Records are
 dictionaries by column name; times are ns since 1970. docs/stream.md describes the format on the wire; libpacketscope is the
 same in C.
@@ -24,7 +24,7 @@ from zmq import auth
 __all__ = ["Counters", "Gap", "Record", "Tap", "TOPICS"]
 __version__ = "0.1.0"
 
-TOPICS = ("conn.new", "conn.update", "conn.end", "icmp", "drop", "stats", "rule", "finding", "snapshot")
+TOPICS = ("conn.new", "conn.update", "conn.end", "icmp", "drop", "stats", "rule", "finding", "snapshot", "job")
 TABLE_TOPICS = ("conn.new", "conn.update", "conn.end")
 SCHEMA_VERSION = 1
 
@@ -104,7 +104,9 @@ class _Message:
         header = _unpack(frames[1], HEADER_MAX)
         if self.topic not in TOPICS or not isinstance(header, dict) or header.get("v") != SCHEMA_VERSION:
             raise Malformed("header")
-        self.epoch, self.seq, self.ts = (_number(header, key) for key in ("epoch", "seq", "ts"))
+        self.epoch, self.seq, self.ts, _ = (_number(header, key) for key in ("epoch", "seq", "ts", "lost"))
+        if not isinstance(header.get("host"), str):
+            raise Malformed("host")
         self.n = _number(header, "n", RECORDS_MAX)
         self.before = _number(header, "before") if "before" in header else 0
         self.fields = header.get("fields")
@@ -140,13 +142,13 @@ def _weight(record):
 class Tap:
     """A tap. As an iterator it gives Records; `live` is the table, id -> Record, if it keeps one.
 
-    run_dir: directory of the sockets on this host. events, state, query: endpoints, when they are elsewhere
+    run_dir: directory of the sockets on this host. events, state, query, findings: endpoints, when they are elsewhere
     ("tcp://192.0.2.1:5556"). keys: (own secret file, server's public file) for CURVE, as `packetscope keygen` makes them.
     topics: an iterable of names. table: keep a table of the live connections; the iterator then gives each change of it once, in
     order. on_gap(Gap), on_resync(rows, gone): called as they happen.
     """
 
-    def __init__(self, run_dir="/run/packetscope", events=None, state=None, query=None, keys=None, topics=TABLE_TOPICS, table=False,
+    def __init__(self, run_dir="/run/packetscope", events=None, state=None, query=None, findings=None, keys=None, topics=TABLE_TOPICS, table=False,
                  on_gap=None, on_resync=None):
         unknown = set(topics) - set(TOPICS)
         if unknown:
@@ -159,7 +161,8 @@ class Tap:
         self._context = zmq.Context()
         self._poller = zmq.Poller()
         self._sources = {"events": _Source(self._subscribe(events or f"ipc://{run_dir}/events.sock")),
-                         "state": _Source(self._subscribe(state or f"ipc://{run_dir}/state.sock"))}
+                         "state": _Source(self._subscribe(state or f"ipc://{run_dir}/state.sock")),
+                         "findings": _Source(self._subscribe(findings or f"ipc://{run_dir}/findings.sock"))}
         self._query = None
         if table:
             self._query = self._open(zmq.DEALER, query or f"ipc://{run_dir}/control.sock")
@@ -225,7 +228,7 @@ class Tap:
         self.counters.records += message.n
         self.counters.lost_messages += message.missed
         self.counters.lost_records += records
-        if self.table and (restarted or (message.missed and message.topic in TABLE_TOPICS) or
+        if self.table and name != "findings" and (restarted or (message.missed and message.topic in TABLE_TOPICS) or
                            (first and (self._synced or self._phase in ("ask", "page", "late")))):
             self._stale = True
         if self.on_gap and (restarted or message.missed):
@@ -347,7 +350,8 @@ class Tap:
             raise Malformed("no page")
         rows = _rows(body.get("fields"), frames[2])
         if self._phase == "ask":
-            for name, source in self._sources.items():
+            for name in ("events", "state"):
+                source = self._sources[name]
                 source.valid_seq = body["seq"][name]
                 source.valid_epoch = source.valid_seq.get("epoch", 0)
             if self._behind():

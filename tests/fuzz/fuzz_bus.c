@@ -1,7 +1,7 @@
 /*
- * Any frames as what each kind of socket receives: a message of a publisher, a request, a reply. The input is frames, each
- * behind its length (two bytes, little-endian); the last one may be cut off. A message that is taken is read to its last
- * record.
+ * Any frames as what each kind of socket receives: a message of a publisher, a request, a reply. The input is frames,
+ * each behind its length (two bytes, little-endian); the last one may be cut off. A message that is taken is read to
+ * its last record.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -45,7 +45,8 @@ static void records(const struct ps_message *m)
 	uint32_t n = 0;
 	int r;
 
-	if (ps_batch_reader_init(&reader, ps_topic_record(m->topic), ps_value_get(m->header, "fields"), m->payload, m->payload_len) < 0)
+	if (ps_batch_reader_init(&reader, ps_topic_record(m->topic), ps_value_get(m->header, "fields"), m->payload,
+		    m->payload_len) < 0)
 		return;
 	while ((r = ps_batch_next(&reader, &record)) > 0)
 		n++;
@@ -59,7 +60,7 @@ static void message(const uint8_t *data, size_t len)
 	_cleanup_(ps_value_free) struct ps_value *map = NULL;
 
 	cut(data, len, &frames);
-	if (ps_message_read(&frames, &m) < 0)
+	if (ps_frames_read_message(&frames, &m) < 0)
 		return;
 	check(frames.total == 3 && m.seq > 0 && m.n <= PS_BUS_RECORDS_MAX && m.header);
 	if (ps_topic_record(m.topic) != PS_RECORD_TYPES)
@@ -74,7 +75,7 @@ static void request(const uint8_t *data, size_t len)
 	struct ps_request req = {0};
 
 	cut(data, len, &frames);
-	if (ps_request_read(&frames, &req) == 0)
+	if (ps_frames_read_request(&frames, &req) == 0)
 		check(req.op[0] && strlen(req.op) < sizeof(req.op) && ps_value_kind(req.args) == PS_VALUE_MAP);
 	ps_request_free(&req);
 }
@@ -85,7 +86,7 @@ static void reply(const uint8_t *data, size_t len)
 	struct ps_reply got = {0};
 
 	cut(data, len, &frames);
-	if (ps_reply_read(&frames, &got) == 0)
+	if (ps_frames_read_reply(&frames, &got) == 0)
 		check(got.status >= 100 && got.status < 600 && (got.status < 400 || got.error.status == got.status));
 	ps_reply_free(&got);
 }
