@@ -144,6 +144,9 @@ static int on_tick(void *arg)
 			ps_responder_malformed(p->control) + (p->query ? ps_responder_malformed(p->query) : 0),
 		.late_requests = ps_responder_late(p->control) + (p->query ? ps_responder_late(p->query) : 0),
 	};
+	/* What somebody made us hold who sends nonsense goes back, page by page; at other times it would cost more. */
+	if (memcmp(&p->agg->thrown, &p->agg->booked, sizeof(p->agg->booked)) != 0)
+		(void)malloc_trim(PS_MALLOC_KEEP_BYTES);
 	ps_aggregator_tick(p->agg, &now);
 	(void)ps_publisher_flush(p->state, now.boot, true);
 	ps_publisher_mark(p->state, 1u << PS_TOPIC_CONN_UPDATE | 1u << PS_TOPIC_CONN_END);
