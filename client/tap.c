@@ -249,8 +249,8 @@ static void follow(struct ps_tap *tap, int s, const struct ps_message *m)
 {
 	struct ps_tap_source *source = &tap->source[s];
 	bool first = source->epoch == 0, of_table = PS_TAP_TABLE_TOPICS >> m->topic & 1;
-	struct ps_tap_gap gap = {.source = source_names[s], .topic = ps_topic_name(m->topic), .messages = m->missed,
-		.seq = m->seq};
+	struct ps_tap_gap gap = {
+		.source = source_names[s], .topic = ps_topic_name(m->topic), .messages = m->missed, .seq = m->seq};
 
 	if (m->epoch != source->epoch) {
 		memset(source->seq, 0, sizeof(source->seq));
