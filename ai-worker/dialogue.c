@@ -19,10 +19,11 @@ struct ps_dialogue {
 	double temperature;
 	unsigned answer_tokens;
 	struct ps_llm_habits habits;
-	unsigned tries; /* of the request in hand that failed for a reason that may pass */
-	char *text;     /* what the model said last */
-	bool cut;       /* at the limit of tokens */
-	char *repair;   /* what was wrong with it; NULL = nothing yet */
+	enum ps_llm_mode lowest; /* of this question alone: what follows an answer without the form */
+	unsigned tries;          /* of the request in hand that failed for a reason that may pass */
+	char *text;              /* what the model said last */
+	bool cut;                /* at the limit of tokens */
+	char *repair;            /* what was wrong with it; NULL = nothing yet */
 	uint64_t tokens;
 };
 
@@ -104,14 +105,19 @@ static struct ps_value *messages_of(const struct ps_dialogue *d)
 	return r ? NULL : PS_TAKE(list);
 }
 
+static enum ps_llm_mode mode_of(const struct ps_dialogue *d)
+{
+	return PS_MAX(d->habits.mode, d->lowest);
+}
+
 /* {"type": "json_schema", "json_schema": {"name": …, "strict": true, "schema": …}} or {"type": "json_object"} */
 static struct ps_value *format_of(const struct ps_dialogue *d)
 {
 	_cleanup_(ps_value_free) struct ps_value *format = ps_value_map();
 	struct ps_value *named;
-	int r = ps_value_set(format, "type", ps_value_string(ps_llm_mode_name(d->habits.mode)));
+	int r = ps_value_set(format, "type", ps_value_string(ps_llm_mode_name(mode_of(d))));
 
-	if (d->habits.mode == PS_LLM_SCHEMA) {
+	if (mode_of(d) == PS_LLM_SCHEMA) {
 		named = ps_value_map();
 		r |= ps_value_set(named, "name", ps_value_string("packetscope_answer"));
 		r |= ps_value_set(named, "strict", ps_value_bool(true));
@@ -133,7 +139,7 @@ void ps_dialogue_request(struct ps_dialogue *d, struct ps_buf *out)
 		r |= ps_value_set(v, "temperature", ps_value_real(d->temperature));
 	r |= ps_value_set(v, d->habits.completion_tokens ? "max_completion_tokens" : "max_tokens",
 		ps_value_uint(d->answer_tokens));
-	if (d->habits.mode != PS_LLM_TEXT)
+	if (mode_of(d) != PS_LLM_TEXT)
 		r |= ps_value_set(v, "response_format", format_of(d));
 	if (r)
 		out->error = -ENOMEM;
@@ -267,9 +273,9 @@ static bool learn(struct ps_dialogue *d, const char *said)
 		d->habits.no_temperature = true;
 		return true;
 	}
-	if (d->habits.mode == PS_LLM_TEXT)
+	if (mode_of(d) == PS_LLM_TEXT)
 		return false;
-	d->habits.mode++;
+	d->habits.mode = mode_of(d) + 1;
 	return true;
 }
 
@@ -362,9 +368,9 @@ int ps_dialogue_repair(struct ps_dialogue *d, const char *reason)
 	if (d->repair)
 		return -ELOOP;
 	d->repair = strdup(reason);
-	/* Who was given a schema and does not keep to it ignores it. */
-	if (d->habits.mode == PS_LLM_SCHEMA && !d->cut)
-		d->habits.mode = PS_LLM_JSON;
+	/* Who does not keep to a schema may ignore it, and keep to JSON. One slip is no habit. */
+	if (!d->cut)
+		d->lowest = PS_LLM_JSON;
 	return d->repair ? 0 : -ENOMEM;
 }
 

@@ -51,7 +51,7 @@ class Small(Pipeline):
     """Questions and answers as short as they may be: the engine reads and writes them byte by byte."""
 
     def environment(self):
-        return {**super().environment(), "PACKETSCOPE_PROMPT_TOKENS": "1000", "PACKETSCOPE_ANSWER_TOKENS": "300"}
+        return {**super().environment(), "PACKETSCOPE_PROMPT_TOKENS": "1000", "PACKETSCOPE_ANSWER_TOKENS": "1000"}
 
 
 class Engine:
@@ -81,8 +81,6 @@ def ask(report, pipeline, number, counts):
         report.check(f"call {number}", False, answer)
         return
     counts["answered" if answer["success"] else "refused"] += 1
-    if not answer["success"]:
-        note(answer["error"])
     counts["rejected"] += len(answer.get("rejected", []))
     for rule in answer.get("filters", []):
         counts["proposed"] += 1

@@ -250,8 +250,9 @@ static void one_repair(void **state)
 	assert_int_equal(ps_value_count(messages), 4);
 	assert_string_equal(ps_value_get_string(ps_value_at(messages, 2), "content", ""), "said");
 	assert_non_null(strstr(ps_value_get_string(ps_value_at(messages, 3), "content", ""), "it has no JSON"));
-	/* Who ignores a schema is not given it again. */
+	/* The schema did not help this time; the next question has it again. */
 	assert_string_equal(mode_of(d), "json_object");
+	assert_int_equal(ps_dialogue_habits(d)->mode, PS_LLM_SCHEMA);
 	assert_int_equal(take(d, PS_HTTP_ANSWERED, 200, GOOD, NULL, &wait, &err), PS_DIALOGUE_READ);
 	assert_int_equal(ps_dialogue_tokens(d), 500);
 	assert_int_equal(ps_dialogue_repair(d, "still"), -ELOOP);

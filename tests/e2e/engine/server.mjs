@@ -11,7 +11,7 @@ const {getLlama, LlamaCompletion} = await import(pathToFileURL(require.resolve("
 
 const llama = await getLlama({gpu: false, build: "never", logLevel: "error", usePrebuiltBinaries: true, progressLogs: false});
 const model = await llama.loadModel({modelPath});
-const context = await model.createContext({contextSize: 8192, threads: 2});
+const context = await model.createContext({contextSize: 8192, threads: 1});
 
 async function grammarFor(format) {
 	if (format?.type === "json_schema")
