@@ -21,7 +21,7 @@ from llm import Llm, answers, completion, endless, huge, in_turn, raw, says, sen
 
 KEY = "sk-planted-5f2b9c7e1d4a8036"
 ENV_KEY = "sk-environment-77aa31c0ffee42"
-PROTECTED = "10.203.0.3"
+PROTECTED, SCANNER = "10.203.0.3", "10.203.0.4"
 SSH, WEB = 22, 8000
 CALM = {"analysis": "Nothing stands out.", "suggestions": ["Rest."], "filters": []}
 
@@ -377,7 +377,6 @@ def check_cli(report, pipeline, llm):
     llm.behaviour = says(json.dumps({"summary": "s", "analysis": "a\033[31m", "suggestions": []}))
     text = pipeline.cli("ai", "analyze", *api)
     report.check("ai analyze drives no terminal", "\033" not in text and "a" in text, text)
-    report.check("ai findings", "nothing" in pipeline.cli("ai", "findings", *api) or True)
     report.check("ai findings --json", isinstance(json.loads(pipeline.cli("ai", "findings", "--json", *api)), list))
 
 
@@ -490,6 +489,41 @@ def check_injection(report, host, pipeline, llm, traffic, count):
     report.check("10,000 rules are not looked at", any("only the first 10" in why for turn, why in reasons if turn == 2))
     note(f"{proposed} proposals stood")
     traffic.say(b"still here")
+
+
+# --- findings ----------------------------------------------------------------------------------------
+
+
+def check_findings(report, host, pipeline, llm):
+    """A port scan: found, answered by the local engine, and cited by a model."""
+    host.client.run("ip", "addr", "add", f"{SCANNER}/24", "dev", "ps1", check=False)
+    host.server.run("ip", "neigh", "replace", SCANNER, "lladdr", host.client_mac, "dev", "ps0", "nud", "permanent")
+    for port in range(2000, 2300):
+        with host.client.entered():
+            sock = socket.socket()
+        with sock, contextlib.suppress(OSError):
+            sock.bind((SCANNER, 0))
+            sock.settimeout(0.2)
+            sock.connect((SERVER4, port))
+    found = wait_for("the scan is found", lambda: [row for row in pipeline.api.get("/api/findings") if row["source"] == SCANNER], 20)
+    report.equal("one incident", [row["kind"] for row in found], ["port_scan"])
+    pipeline.config({"openai_endpoint": ""})
+    code, answer = pipeline.generate()
+    rules = answer.get("filters", [])
+    report.equal("the local engine proposes the detector's rule",
+                 (code, answer.get("engine"), [(r["src_ip"], r["source"], r["mode"], r["evidence"]["findings"]) for r in rules]),
+                 (200, "local", [(SCANNER, "detector", "shadow", [found[0]["id"]])]))
+    report.check("and speaks of it", found[0]["title"] in answer["analysis"] and any(found[0]["title"] in text for text in answer["suggestions"]), answer)
+    if rules:
+        code, _, made = pipeline.api.request("POST", "/api/filters", rules[0])
+        report.equal("which is a body for POST", code, 201)
+        pipeline.api.request("DELETE", f"/api/filters/{made['id']}")
+    report.check("packetscope ai findings", SCANNER in pipeline.cli("ai", "findings", "--api", f"127.0.0.1:{pipeline.port}"))
+    pipeline.config({"openai_endpoint": llm.url, "api_key": KEY})
+    llm.behaviour = answers(lambda request: {**CALM, "filters": [
+        {"rule_type": "tcp", "src_ip": request.data["findings"][0]["source"], "action": "drop", "reason": "a scan", "findings": [request.data["findings"][0]["id"]]}]})
+    answer = pipeline.generate()[1]
+    report.equal("a model cites the finding", [(r["src_ip"], r["source"]) for r in answer.get("filters", [])], [(SCANNER, "ai")])
 
 
 # --- the key -----------------------------------------------------------------------------------------
@@ -702,6 +736,7 @@ def test(report):
                 check_automation(report, pipeline, llm)
                 check_injection(report, host, pipeline, llm, traffic, int(os.environ.get("PS_INJECTIONS", "200")))
                 check_key(report, pipeline, llm, lines)
+                check_findings(report, host, pipeline, llm)
         finally:
             traffic.close()
             llm.close()
