@@ -1,0 +1,110 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# The kernel part on Debian's kernels: each is booted in qemu, without KVM if need be, with an initramfs that holds the programs
+# of tests/bpf and the libraries they link, and nothing else. They load the object, attach it and send packets through it.
+#
+#	tests/kernels/run.sh [BUILD] [SUITE[:VERSION]…]	default: build, and bullseye bookworm trixie
+#
+# Kernels come from the machine's own package sources with the suite's name in place (or from PS_KERNELS, a directory of
+# vmlinuz-* files with their modules' path beside them). Prints a line a kernel and program; fails if one of a kernel that must pass fails.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+build=${1:-build}
+shift || true
+suites=("$@")
+[ ${#suites[@]} -gt 0 ] || suites=(bullseye bookworm trixie)
+programs=(bpf_verifier bpf_parse bpf_conn bpf_tcp bpf_icmp bpf_rules)
+for tool in qemu-system-x86_64 cpio dpkg-deb busybox; do
+	command -v "$tool" >/dev/null || { echo "skipped: $tool is not installed (packaging/setup.sh kernels)"; exit 77; }
+done
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# A suite's newest kernel, through the sources of this machine under another suite's name.
+fetch() {
+	local suite=$1 dir=$work/$1
+	mkdir -p "$dir/lists/partial" "$dir/cache/archives/partial" "$dir/unpacked"
+	local from
+	for from in /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list; do
+		[ ! -f "$from" ] || break
+	done
+	if [[ $from == *.sources ]]; then
+		awk -v RS= 'NR == 1' "$from" | sed "s/^Suites:.*/Suites: $suite/" >"$dir/from.sources"
+	else
+		grep -m1 '^deb ' "$from" | awk -v s="$suite" '{ $3 = s; print }' >"$dir/from.list"
+	fi
+	local options=(-qq -o Dir::Etc::SourceList=/dev/null -o Dir::Etc::SourceParts="$dir" -o Dir::State::Lists="$dir/lists"
+		-o Dir::Cache="$dir/cache" -o APT::Sandbox::User=root -o Acquire::Check-Valid-Until=false)
+	apt-get "${options[@]}" update 2>/dev/null || return 1
+	local package
+	package=$(apt-cache "${options[@]}" depends linux-image-amd64 | awk '/Depends: linux-image-/ { print $2; exit }')
+	[ -n "$package" ] || return 1
+	(cd "$dir" && apt-get "${options[@]}" download "$package") || return 1
+	dpkg-deb -x "$dir"/*.deb "$dir/unpacked"
+	ls "$dir"/unpacked/boot/vmlinuz-*
+}
+
+# The initramfs: busybox, the programs, their libraries, an init that runs them one by one.
+pack() {
+	local root=$work/root program library
+	mkdir -p "$root"/{bin,proc,sys,dev,tmp,tests,lib64}
+	cp "$(command -v busybox)" "$root/bin/busybox"
+	for program in "${programs[@]}"; do
+		[ -x "$build/bin/$program" ] || { echo "$build/bin/$program is not there: build first" >&2; exit 1; }
+		strip -o "$root/tests/$program" "$build/bin/$program"
+		ldd "$build/bin/$program" | grep -o '/[^ ]*' | while read -r library; do
+			mkdir -p "$root$(dirname "$library")"
+			cp -nL "$library" "$root$library"
+		done
+	done
+	cat >"$root/init" <<-'INIT'
+		#!/bin/busybox sh
+		/bin/busybox --install -s /bin
+		mount -t proc proc /proc && mount -t sysfs sysfs /sys && mount -t devtmpfs dev /dev
+		mount -t bpf bpf /sys/fs/bpf
+		ip link set lo up
+		echo "kernel $(uname -r)"
+		for program in /tests/*; do
+			PS_FLOOD=20000 PS_FUZZ_FRAMES=2000 $program >/tmp/out 2>&1
+			echo "result $(basename $program) $?"
+			tail -n 25 /tmp/out | sed 's/^/  | /'
+		done
+		echo finished
+		poweroff -f
+	INIT
+	chmod +x "$root/init"
+	(cd "$root" && find . | cpio -o -H newc --quiet) | gzip -1 >"$work/initramfs"
+}
+
+boot() {
+	local accel=tcg
+	[ ! -w /dev/kvm ] || accel=kvm
+	timeout 600 qemu-system-x86_64 -accel $accel -cpu max -m 1024 -smp 2 -nographic -no-reboot -nic none \
+		-kernel "$1" -initrd "$work/initramfs" -append "console=ttyS0 quiet panic=-1 mitigations=off" 2>/dev/null | tr -d '\r'
+}
+
+pack
+failed=0
+for suite in "${suites[@]}"; do
+	kernel=$(fetch "$suite") || { echo "skipped: $suite: its kernel can't be had from here"; continue; }
+	log=$work/$suite.log
+	boot "$kernel" >"$log" || true
+	version=$(awk '/^kernel / { print $2; exit }' "$log")
+	echo "== $suite: ${version:-did not boot}"
+	grep -q '^finished' "$log" || { tail -5 "$log"; failed=1; }
+	while read -r _ program status; do
+		known=$(awk -v s="$suite" -v p="$program" '$1 == s && ($2 == p || $2 == "*") { $1 = $2 = ""; print; exit }' "$here/limits.txt")
+		if [ "$status" -eq 0 ]; then
+			echo "ok   $program"
+		elif [ -n "$known" ]; then
+			echo "known $program:$known"
+		else
+			echo "FAIL $program: status $status"
+			awk -v p="$program" '$1 == "result" { on = $2 == p } on && $1 == "|"' "$log" | tail -n 12
+			failed=1
+		fi
+	done < <(grep '^result ' "$log")
+done
+exit $failed
