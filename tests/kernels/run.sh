@@ -14,7 +14,7 @@ build=${1:-build}
 shift || true
 suites=("$@")
 [ ${#suites[@]} -gt 0 ] || suites=(bullseye bookworm trixie)
-programs=(bpf_verifier bpf_parse bpf_conn bpf_tcp bpf_icmp bpf_rules)
+read -ra programs <<<"${PS_PROGRAMS:-bpf_verifier bpf_parse bpf_conn bpf_tcp bpf_icmp bpf_rules}"
 for tool in qemu-system-x86_64 cpio dpkg-deb busybox; do
 	command -v "$tool" >/dev/null || { echo "skipped: $tool is not installed (packaging/setup.sh kernels)"; exit 77; }
 done
