@@ -131,6 +131,16 @@ static __always_inline void ps_query_fill(struct ps_search *s, const struct ps_p
 
 /* --- The search -------------------------------------------------------------------------------- */
 
+/*
+ * An index below a power of two, said so that no verifier can lose it: newer ones know the range of what was stored and
+ * loaded again, that of Linux 6.1 does not, and the compiler would leave the mask out.
+ */
+static __always_inline __u32 ps_index_below(__u32 i, __u32 power)
+{
+	barrier_var(i);
+	return i & (power - 1);
+}
+
 /* The tuples that may have a unit for this packet. */
 static __always_inline __u64 ps_tuples_worth(const struct ps_rule_head *head, const struct ps_search *s)
 {
@@ -138,11 +148,12 @@ static __always_inline __u64 ps_tuples_worth(const struct ps_rule_head *head, co
 	__u8 family = q->family;
 	__u64 m;
 
-	m = head->proto[q->proto] & head->direction[q->direction & 3];
+	m = head->proto[ps_index_below(q->proto, 256)] & head->direction[q->direction & 3];
 	m &= head->family[family == PS_FAMILY_IPV6 ? 2 : family == PS_FAMILY_IPV4 ? 1 : 0];
 	if (!s->quoted)
 		m &= ~head->quoted;
-	m &= head->sport[q->sport >> 4] & head->dport[q->dport >> 4];
+	m &= head->sport[ps_index_below(q->sport >> 4, PS_INDEX_PORTS)];
+	m &= head->dport[ps_index_below(q->dport >> 4, PS_INDEX_PORTS)];
 	m &= head->src.coarse[ps_index_coarse(q->saddr[0], family)];
 	m &= head->src.middle[ps_index_middle(q->saddr[0], family)];
 	m &= head->src.fine[ps_index_fine(q->saddr[0], family)];
