@@ -9,8 +9,9 @@
 
 #include "ai-worker/limits.h"
 #include "ai-worker/local.h"
-#include "ai-worker/proposal.h"
+#include "ai-worker/redact.h"
 #include "ai-worker/reply.h"
+#include "ai-worker/vetting.h"
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
 #include "common/codec/json.h"
@@ -41,10 +42,7 @@ struct ps_run {
 	struct ps_transport_call *call;
 
 	struct ps_value *answer; /* as the engine gave it; then with what became of its filters */
-	struct ps_value *rejected;
-	size_t n_rejected;
-	struct ps_proposal proposals[PS_AI_FILTERS_MAX];
-	size_t n_proposals, previewed;
+	struct ps_vetting *vetting;
 };
 
 static const char *engine_of(const struct ps_run *run)
@@ -89,43 +87,10 @@ static void debug_value(const struct ps_run *run, const char *step, const struct
 		debug(run, step, ps_buf_str(&text), text.len);
 }
 
-/* A copy in which no text holds the key: an endpoint may send back what it was given. */
-static struct ps_value *redacted(const struct ps_secret *key, const struct ps_value *v)
-{
-	_cleanup_(ps_value_free) struct ps_value *out = NULL;
-	_cleanup_(ps_buf_free) struct ps_buf text = PS_BUF_INIT;
-	enum ps_value_kind kind = ps_value_kind(v);
-
-	if (kind == PS_VALUE_STRING) {
-		ps_secret_redact(key, &text, ps_value_as_string(v, ""), ps_value_string_len(v));
-		return text.error ? NULL : ps_value_string_n((const char *)text.data, text.len);
-	}
-	if (kind != PS_VALUE_LIST && kind != PS_VALUE_MAP)
-		return ps_value_copy(v);
-	out = kind == PS_VALUE_LIST ? ps_value_list() : ps_value_map();
-	for (size_t i = 0; i < ps_value_count(v); i++) {
-		struct ps_value *child = redacted(key, ps_value_at(v, i));
-		int r;
-
-		if (kind == PS_VALUE_LIST) {
-			r = ps_value_append(out, child);
-		} else {
-			const char *name = ps_value_key_at(v, i);
-
-			ps_buf_reset(&text);
-			ps_secret_redact(key, &text, name, strlen(name));
-			r = ps_value_set(out, ps_buf_str(&text) ? ps_buf_str(&text) : "", child);
-		}
-		if (r < 0)
-			return NULL;
-	}
-	return PS_TAKE(out);
-}
-
 static void finish(struct ps_run *run, struct ps_value *answer)
 {
 	_cleanup_(ps_value_free) struct ps_value *raw = answer;
-	struct ps_value *safe = raw ? redacted(&run->backend.key, raw) : NULL;
+	struct ps_value *safe = raw ? ps_redact_value(&run->backend.key, raw) : NULL;
 
 	if (run->finished) {
 		ps_value_free(&safe);
@@ -167,31 +132,14 @@ static uint64_t time_left(const struct ps_run *run)
 	return run->deadline > now ? run->deadline - now : 0;
 }
 
-/* --- the end: what becomes of the proposals ------------------------------------------------------ */
-
-static void reject(struct ps_run *run, const struct ps_value *rule, const char *reason)
-{
-	struct ps_value *v;
-
-	debugf(run, "rule", "rejected: %s", reason);
-	run->n_rejected++;
-	if (ps_value_count(run->rejected) >= PS_AI_REJECTED_MAX)
-		return;
-	v = ps_value_map();
-	if ((ps_value_set(v, "rule", ps_value_copy(rule)) | ps_value_set(v, "reason", ps_value_string(reason))) == 0)
-		(void)ps_value_append(run->rejected, PS_TAKE(v));
-	ps_value_free(&v);
-}
+/* --- the end ------------------------------------------------------------------------------------- */
 
 static int put_engine(struct ps_run *run, struct ps_value *v)
 {
 	int r = ps_value_set(v, "success", ps_value_bool(true));
 
 	r |= ps_value_set(v, "engine", ps_value_string(engine_of(run)));
-	if (run->backend.llm)
-		r |= ps_value_set(v, "model", ps_value_string(run->backend.model));
-	else
-		r |= ps_value_set(v, "model", ps_value_null());
+	r |= ps_value_set(v, "model", ps_value_string(run->backend.llm ? run->backend.model : NULL));
 	r |= ps_value_set(v, "tokens_used", ps_value_uint(run->dialogue ? ps_dialogue_tokens(run->dialogue) : 0));
 	if (!run->backend.llm && *run->backend.why_local && !ps_value_get(v, "note"))
 		r |= ps_value_set(v, "note", ps_value_string(run->backend.why_local));
@@ -200,100 +148,54 @@ static int put_engine(struct ps_run *run, struct ps_value *v)
 
 static void conclude(struct ps_run *run)
 {
-	struct ps_value *filters = ps_value_list(), *v = PS_TAKE(run->answer);
-	int r = 0;
+	struct ps_value *v = PS_TAKE(run->answer);
+	int r = run->vetting ? ps_vetting_write(run->vetting, v) : 0;
 
-	if (run->question.with_filters) {
-		for (size_t i = 0; i < run->n_proposals; i++) {
-			if (run->proposals[i].filter)
-				r |= ps_value_append(filters, PS_TAKE(run->proposals[i].filter));
-		}
-		r |= ps_value_set(v, "filters", PS_TAKE(filters));
-		if (run->n_rejected > ps_value_count(run->rejected))
-			r |= ps_value_set(v, "rejected_in_all", ps_value_uint(run->n_rejected));
-		r |= ps_value_set(v, "rejected", PS_TAKE(run->rejected));
-	}
-	ps_value_free(&filters);
 	r |= put_engine(run, v);
 	if (r)
 		ps_value_free(&v);
 	finish(run, v);
 }
 
-static void preview_next(struct ps_run *run);
-
-static void on_preview(void *arg, struct ps_reply *reply, const struct ps_error *err)
+static void on_vetting_progress(void *arg, size_t done, size_t all)
 {
-	struct ps_run *run = arg;
-	struct ps_proposal *p = &run->proposals[run->previewed++];
-	struct ps_error why = {0};
-	char text[320];
+	progress(arg, 80 + (unsigned)(18 * done / all), "checking the proposed rules");
+}
 
-	if (err)
-		(void)snprintf(text, sizeof(text), "it could not be checked: %s", err->message);
-	else if (ps_proposal_settle(p, reply->body, &why) < 0)
-		(void)snprintf(text, sizeof(text), "%s", *why.message ? why.message : "no memory to check it");
+static void on_verdict(void *arg, const char *reason, const struct ps_value *filter)
+{
+	if (reason)
+		debugf(arg, "rule", "rejected: %s", reason);
 	else
-		text[0] = '\0';
-	if (*text) {
-		reject(run, p->filter, text);
-		ps_value_free(&p->filter);
-	} else {
-		debug_value(run, "rule", p->filter);
-	}
-	preview_next(run);
+		debug_value(arg, "rule", filter);
 }
 
-static void preview_next(struct ps_run *run)
+static void on_vetted(void *arg, int r)
 {
-	_cleanup_(ps_value_free) struct ps_value *args = ps_value_map();
-	int r;
-
-	if (run->previewed >= run->n_proposals) {
-		conclude(run);
-		return;
-	}
-	progress(run, 80 + (unsigned)(18 * run->previewed / run->n_proposals), "checking the proposed rules");
-	r = ps_value_set(args, "rule", ps_proposal_candidate(&run->proposals[run->previewed]));
-	if (run->caller)
-		r |= ps_value_set(args, "caller", ps_value_copy(run->caller));
-	if (r == 0)
-		r = ps_ask_send(run->env.aggregator, "rules.preview", args, PS_AI_PREVIEW_TIMEOUT_MS, on_preview, run);
 	if (r < 0)
-		finish(run, NULL);
-}
-
-/* Holds every filter of the answer against what a proposal must be; what stands goes on to the aggregator. */
-static void check_filters(struct ps_run *run)
-{
-	_cleanup_(ps_value_free) struct ps_value *filters = ps_value_copy(ps_value_get(run->answer, "filters"));
-	char text[96];
-
-	(void)snprintf(text, sizeof(text), "more than %d rules were proposed; only the first %d are looked at",
-		PS_AI_FILTERS_MAX, PS_AI_FILTERS_MAX);
-	for (size_t i = 0; i < ps_value_count(filters); i++) {
-		const struct ps_value *given = ps_value_at(filters, i);
-		struct ps_error err = {0};
-		int r = -EINVAL;
-
-		if (i < PS_AI_FILTERS_MAX)
-			r = ps_proposal_read(given, &run->picture, &run->backend.policy, run->proposals,
-				run->n_proposals, &run->proposals[run->n_proposals], &err);
-		if (r == 0)
-			run->n_proposals++;
-		else
-			reject(run, given, i >= PS_AI_FILTERS_MAX ? text : *err.message ? err.message : "no memory");
-	}
-	preview_next(run);
+		finish(arg, NULL);
+	else
+		conclude(arg);
 }
 
 static void take_answer(struct ps_run *run, struct ps_value *answer)
 {
+	struct ps_vetting_env env = {
+		.aggregator = run->env.aggregator,
+		.picture = &run->picture,
+		.caller = run->caller,
+		.policy = run->backend.policy,
+		.progress = on_vetting_progress,
+		.verdict = on_verdict,
+		.done = on_vetted,
+		.arg = run,
+	};
+
 	run->answer = answer;
-	if (run->question.with_filters)
-		check_filters(run);
-	else
+	if (!run->question.with_filters)
 		conclude(run);
+	else if (ps_vetting_start(&env, ps_value_get(answer, "filters"), &run->vetting) < 0)
+		finish(run, NULL);
 }
 
 /* --- the local engine ---------------------------------------------------------------------------- */
@@ -578,8 +480,7 @@ int ps_run_start(const struct ps_run_env *env, const struct ps_question *questio
 	run->custom_prompt = strdup(question->custom_prompt);
 	run->question.custom_prompt = run->custom_prompt;
 	run->caller = caller ? ps_value_copy(caller) : NULL;
-	run->rejected = ps_value_list();
-	if (!run->custom_prompt || !run->rejected || (caller && !run->caller) || set_backend(&run->backend, config) < 0)
+	if (!run->custom_prompt || (caller && !run->caller) || set_backend(&run->backend, config) < 0)
 		return -ENOMEM;
 	run->picture = *picture;
 	*picture = (struct ps_picture){0};
@@ -606,11 +507,9 @@ void ps_run_free(struct ps_run **run)
 		ps_transport_cancel(r->env.transport, &r->call);
 	if (r->env.aggregator)
 		ps_ask_forget(r->env.aggregator, r);
-	for (size_t i = 0; i < PS_AI_FILTERS_MAX; i++)
-		ps_proposal_free(&r->proposals[i]);
+	ps_vetting_free(&r->vetting);
 	ps_dialogue_free(&r->dialogue);
 	ps_value_free(&r->answer);
-	ps_value_free(&r->rejected);
 	ps_value_free(&r->caller);
 	ps_secret_free(&r->backend.key);
 	ps_picture_free(&r->picture);

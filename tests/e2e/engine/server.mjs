@@ -14,8 +14,12 @@ const model = await llama.loadModel({modelPath});
 const context = await model.createContext({contextSize: 8192, threads: 1});
 
 async function grammarFor(format) {
-	if (format?.type === "json_schema")
-		return await llama.createGrammarForJsonSchema(format.json_schema.schema);
+	if (format?.type === "json_schema") {
+		const schema = format.json_schema.schema;
+		if (schema.properties?.filters)
+			schema.properties.filters.minItems = 1; // nonsense would rather say nothing, and there must be something to check
+		return await llama.createGrammarForJsonSchema(schema);
+	}
 	if (format?.type === "json_object")
 		return await llama.getGrammarFor("json");
 	return undefined;
