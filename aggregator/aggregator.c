@@ -214,6 +214,13 @@ static void check_kernel(struct ps_aggregator *a, const struct ps_agg_time *now)
 
 /* --- bringing the tables up to date --------------------------------------------------------------- */
 
+static void breathe(void *arg)
+{
+	const struct teller *t = arg;
+
+	t->a->config.breathe(t->a->config.breathe_arg);
+}
+
 static void sweep(struct ps_aggregator *a, const struct ps_agg_time *now, bool refresh_only, bool look_at_all)
 {
 	const struct ps_record_env env = env_of(a, now);
@@ -226,6 +233,7 @@ static void sweep(struct ps_aggregator *a, const struct ps_agg_time *now, bool r
 		.look_at_all = look_at_all,
 		.on_update = tell_update,
 		.on_end = tell_end,
+		.breathe = a->config.breathe ? breathe : NULL,
 		.arg = &t,
 	};
 
@@ -351,10 +359,16 @@ static void publish_snapshot(struct ps_aggregator *a, const struct ps_agg_time *
 	if (!page || ps_conn_query_parse(no_args, &q, NULL) < 0)
 		return;
 	q.limit = PS_SNAPSHOT_RECORDS;
+	q.breathe = a->config.breathe;
+	q.breathe_arg = a->config.breathe_arg;
 	if (ps_conn_query_run(&q, a->conns, page) < 0)
 		return;
-	for (size_t i = 0; i < page->n; i++)
-		tell_conn(&t, PS_TOPIC_SNAPSHOT, page->row[i]);
+	for (size_t i = 0; i < page->n; i++) {
+		bool ended = true;
+
+		if (ps_conn_table_find(a->conns, page->row[i]->id, &ended) == page->row[i] && !ended)
+			tell_conn(&t, PS_TOPIC_SNAPSHOT, page->row[i]);
+	}
 	a->snapshot_at = now->boot;
 }
 

@@ -40,6 +40,10 @@ struct ps_agg_listener {
 };
 
 struct ps_agg_config {
+	/* Called every millisecond or so of a tick's work, so that the stream does not wait for it: the owner gives
+	 * messages that have come to ps_aggregator_message, and calls nothing else. NULL: nobody waits. */
+	void (*breathe)(void *arg);
+	void *breathe_arg;
 	const char *state_dir;
 	const char *boot_id;     /* of this boot; NULL = "" */
 	const char *protect;     /* networks that no rule may cut: "10.0.0.0/8,…"; NULL = none */
@@ -91,8 +95,7 @@ struct ps_aggregator {
 };
 
 /* Loads the rules; opens nothing of the kernel yet. -EINVAL: `protect` is no list of networks; -ENOMEM. */
-int ps_aggregator_new(
-	const struct ps_agg_config *config, const struct ps_agg_time *now, struct ps_aggregator **ret_agg,
+int ps_aggregator_new(const struct ps_agg_config *config, const struct ps_agg_time *now, struct ps_aggregator **ret_agg,
 	struct ps_error *err);
 void ps_aggregator_free(struct ps_aggregator **agg);
 

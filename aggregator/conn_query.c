@@ -430,6 +430,7 @@ int ps_conn_query_run(const struct ps_conn_query *q, const struct ps_conn_table 
 	size_t position = 0, following = 0;
 	const struct ps_conn *c;
 	struct row *first;
+	size_t looks = 0;
 	bool ended;
 
 	s.room = PS_MIN(2 * s.keep, rows_known(table) + 1); /* room for all: nothing needs to go */
@@ -441,6 +442,11 @@ int ps_conn_query_run(const struct ps_conn_query *q, const struct ps_conn_table 
 	while ((c = ps_conn_table_next(table, &position, &ended))) {
 		struct row row;
 
+		if (q->breathe && ++looks % PS_BREATH_ROWS == 0) {
+			q->breathe(q->breathe_arg);
+			position--; /* this one again: it may have gone */
+			continue;
+		}
 		if ((ended && !q->ended) || !matches(q, c))
 			continue;
 		ret_page->total++;

@@ -26,6 +26,10 @@ struct ps_conn_query {
 	char q[PS_QUERY_TEXT_MAX]; /* part of the key as people read it, in small letters; "" = any */
 	bool has_cursor;
 	struct ps_conn cursor; /* the last row before this page: its sort field and id count */
+	/* Called every millisecond of work: may apply records, if the rows are sorted by a number. What has gone
+	 * meanwhile may be on the page: look whether the table still has it. */
+	void (*breathe)(void *arg);
+	void *breathe_arg;
 };
 
 /*

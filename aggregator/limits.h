@@ -51,6 +51,12 @@
 /* Messages taken from the feed before requests and timers get their turn. */
 #define PS_FEED_BURST 64
 
+/* Long work lets the feed in after so many buckets (0.2 ms if they are silent), records that moved (0.5 ms), or rows (1
+ * ms). */
+#define PS_BREATH_BUCKETS 512u
+#define PS_BREATH_RECORDS 256u
+#define PS_BREATH_ROWS 8192u
+
 /* Connections in the snapshot that is published, and how often. */
 #define PS_SNAPSHOT_RECORDS 1000u
 #define PS_SNAPSHOT_NS 5000000000ull

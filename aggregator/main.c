@@ -171,6 +171,12 @@ static int on_feed(void *arg)
 	return 0;
 }
 
+/* In the middle of a tick. */
+static void breathe(void *arg)
+{
+	(void)on_feed(arg);
+}
+
 static int take_request(struct program *p, struct ps_responder *from)
 {
 	_cleanup_(ps_request_free) struct ps_request req = {0};
@@ -305,6 +311,8 @@ static int run(const struct settings *s, struct ps_error *err)
 		.protect = s->protect,
 		.host = {.read = read_host},
 		.timeouts = s->timeouts,
+		.breathe = breathe,
+		.breathe_arg = &p,
 		.listener = {.conn = publish_conn, .map = publish_map, .arg = &p},
 	};
 	int r;

@@ -21,7 +21,7 @@ struct preview {
 	const struct ps_preview_input *in;
 	const struct ps_rule *candidate;
 	struct ps_rule_search *now, *after; /* after: of a whole set */
-	size_t asked;                      /* questions to the rules in force that were answered without an index */
+	size_t asked;                       /* questions to the rules in force that were answered without an index */
 	int error;
 	bool by_flags; /* some rule tests TCP flags */
 	struct ps_preview out;

@@ -310,6 +310,7 @@ int ps_sweep_run(struct ps_sweep *s, const struct ps_sweep_run *run, struct ps_s
 	struct ps_sweep_result res = {0};
 	/* With none of our own hidden before this run, a slot that is met dying can only be a predecessor's. */
 	bool adopt;
+	uint32_t breath = 0; /* records at the last one */
 	int r = 0;
 
 	if (!run->refresh_only)
@@ -320,6 +321,10 @@ int ps_sweep_run(struct ps_sweep *s, const struct ps_sweep_run *run, struct ps_s
 
 		if (rr < 0)
 			r = rr;
+		if (run->breathe && (bucket % PS_BREATH_BUCKETS == 0 || res.updated - breath >= PS_BREATH_RECORDS)) {
+			breath = res.updated;
+			run->breathe(run->arg);
+		}
 	}
 	res.dying = (uint32_t)s->n_dying;
 	*ret_result = res;

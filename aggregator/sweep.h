@@ -42,6 +42,8 @@ struct ps_sweep_run {
 	/* Told what moved (at most once a whole run for each connection), and what ended. NULL = nobody. */
 	ps_conn_fn on_update;
 	ps_conn_fn on_end;
+	void (*breathe)(
+		void *arg); /* called between two buckets, every half a millisecond of work: may apply records */
 	void *arg;
 };
 

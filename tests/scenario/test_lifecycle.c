@@ -1,6 +1,9 @@
 /* From the first packet to being forgotten. */
 #include "tests/scenario/rig.h"
 
+#include <stdlib.h>
+#include <time.h>
+
 #include "common/limits.h"
 
 static void a_web_request(void **state)
@@ -100,6 +103,81 @@ static void snapshots_and_statistics_go_out(void **state)
 	assert_int_equal(r.snapshots, 2000);
 }
 
+/* --- a tick over many connections ------------------------------------------------------------------- */
+
+struct breathing {
+	struct rig *r;
+	uint64_t last, longest; /* CPU time of this thread, ns */
+	uint64_t breaths, heard;
+};
+
+static uint64_t cpu_time(void)
+{
+	struct timespec t;
+
+	assert_int_equal(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t), 0);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+static void note_work(struct breathing *b)
+{
+	b->longest = PS_MAX(b->longest, cpu_time() - b->last);
+}
+
+/* In the middle of the tick's work the stream brings a connection, and sometimes an end. */
+static void on_breath(void *arg)
+{
+	struct breathing *b = arg;
+	enum ps_topic topic = b->breaths % 4 == 3 ? PS_TOPIC_CONN_END : PS_TOPIC_CONN_NEW;
+	_cleanup_(feed_free) struct feed_message msg;
+	struct ps_conn c = {.id = 0x70000000 + b->heard, .proto = IPPROTO_UDP, .orig_packets = 1, .rule_id = -1};
+
+	note_work(b);
+	b->breaths++;
+	if (topic == PS_TOPIC_CONN_END)
+		c.id--;
+	else
+		b->heard++;
+	feed_begin(&msg, topic, b->r->epoch, ++b->r->seq[topic]);
+	assert_int_equal(ps_batch_add(&msg.batch, &c), 0);
+	msg.m.before = (*rig_published(b->r, topic))++;
+	assert_int_equal(ps_aggregator_message(b->r->a, feed_end(&msg), &b->r->now), 0);
+	b->last = cpu_time();
+}
+
+/* PS_SCENARIO_BUCKETS=156000: a million. */
+static void the_stream_goes_on_during_a_tick(void **state)
+{
+	const char *buckets = getenv("PS_SCENARIO_BUCKETS");
+	_cleanup_(rig_free) struct rig r;
+	struct breathing b = {.r = &r};
+	uint32_t slots;
+
+	(void)state;
+	rig_init(&r, buckets ? (uint32_t)strtoul(buckets, NULL, 10) : 16384);
+	slots = ps_kernel_slots(&r.k.view) / 5 * 4;
+	for (uint32_t slot = 0; slot < slots; slot++)
+		(void)mk_begin(&r.k, slot, IPPROTO_TCP, (uint16_t)slot, r.now.boot);
+	rig_pass(&r, 7); /* all known, and a snapshot due with the next but one */
+	rig_clear(&r);
+	r.a->config.breathe = on_breath;
+	r.a->config.breathe_arg = &b;
+	for (int tick = 0; tick < 6; tick++) {
+		for (uint32_t slot = (uint32_t)tick; slot < slots; slot += 50)
+			mk_packet(&r.k, slot, 0, 100, r.now.boot);
+		r.now.boot += MK_SEC;
+		b.last = cpu_time();
+		ps_aggregator_tick(r.a, &r.now);
+		note_work(&b);
+	}
+	assert_true(r.snapshots >= 1000);
+	assert_true(b.breaths > slots / 8 / 512);
+	assert_non_null(rig_find(&r, 0x70000000, NULL));
+	print_message("%u connections: at most %.2f ms between two looks at the stream, %llu looks\n", slots,
+		(double)b.longest / 1e6, (unsigned long long)b.breaths);
+	assert_true(b.longest < 5000000 * (buckets ? 1 : 3)); /* beside other work this thread's caches are cold */
+}
+
 static void icmp_is_exact_after_the_last_event(void **state)
 {
 	_cleanup_(rig_free) struct rig r;
@@ -135,6 +213,7 @@ int main(void)
 		cmocka_unit_test(a_web_request),
 		cmocka_unit_test(the_kernel_needs_the_slot),
 		cmocka_unit_test(snapshots_and_statistics_go_out),
+		cmocka_unit_test(the_stream_goes_on_during_a_tick),
 		cmocka_unit_test(icmp_is_exact_after_the_last_event),
 	};
 
