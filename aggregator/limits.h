@@ -115,4 +115,8 @@
 /* And what is free at the end of the heap stays ours up to this much: two messages in flight. */
 #define PS_MALLOC_KEEP_BYTES (1024 * 1024)
 
+/* Holes in the heap are given back every so many ticks, while there are so few connections that it takes no time. */
+#define PS_TRIM_TICKS 5
+#define PS_TRIM_LIVE_MAX 65536u
+
 #endif

@@ -76,6 +76,7 @@ struct program {
 	struct ps_responder *control;
 	struct ps_responder *query; /* the same for taps, and changes nothing; NULL = not asked for */
 	uint64_t strangers;         /* turned away, as last logged */
+	uint64_t ticks;
 	struct ps_loop *loop;
 	bool attached; /* as last logged */
 	struct ps_notice trouble;
@@ -133,6 +134,18 @@ static void log_changes(struct program *p, uint64_t now)
 	}
 }
 
+/* What somebody made us hold who sends nonsense goes back, page by page. With many connections it would cost too much.
+ */
+static void give_back(struct program *p)
+{
+	bool nonsense = memcmp(&p->agg->thrown, &p->agg->booked, sizeof(p->agg->booked)) != 0;
+	struct ps_conn_totals totals;
+
+	ps_conn_table_totals(p->agg->conns, &totals);
+	if (nonsense || (++p->ticks % PS_TRIM_TICKS == 0 && totals.live < PS_TRIM_LIVE_MAX))
+		(void)malloc_trim(PS_MALLOC_KEEP_BYTES);
+}
+
 static int on_tick(void *arg)
 {
 	struct program *p = arg;
@@ -144,9 +157,7 @@ static int on_tick(void *arg)
 			ps_responder_malformed(p->control) + (p->query ? ps_responder_malformed(p->query) : 0),
 		.late_requests = ps_responder_late(p->control) + (p->query ? ps_responder_late(p->query) : 0),
 	};
-	/* What somebody made us hold who sends nonsense goes back, page by page; at other times it would cost more. */
-	if (memcmp(&p->agg->thrown, &p->agg->booked, sizeof(p->agg->booked)) != 0)
-		(void)malloc_trim(PS_MALLOC_KEEP_BYTES);
+	give_back(p);
 	ps_aggregator_tick(p->agg, &now);
 	(void)ps_publisher_flush(p->state, now.boot, true);
 	ps_publisher_mark(p->state, 1u << PS_TOPIC_CONN_UPDATE | 1u << PS_TOPIC_CONN_END);

