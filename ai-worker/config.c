@@ -242,7 +242,7 @@ int ps_ai_config_operator(struct ps_ai_config *c, const char *endpoint, const ch
 	struct ps_error *err)
 {
 	_cleanup_(ps_value_free) struct ps_value *body = ps_value_map();
-	struct change ch = {0};
+	struct change ch = {.endpoint_text = "", .key = "", .model = ""};
 	int r = 0;
 
 	if (endpoint && *endpoint)
@@ -272,7 +272,7 @@ int ps_ai_config_merge(
 	struct ps_ai_config *c, const struct ps_value *body, struct ps_value **ret_warnings, struct ps_error *err)
 {
 	_cleanup_(ps_value_free) struct ps_value *warnings = ps_value_list();
-	struct change ch = {0};
+	struct change ch = {.endpoint_text = "", .key = "", .model = ""};
 	int r = read_body(c, body, &ch, err);
 
 	if (r == 0)

@@ -104,13 +104,14 @@ int ps_asked_read(const struct ps_value *args, bool with_filters, struct ps_aske
 		r = read_flag(args, "async", false, ret_async, err);
 	if (r < 0)
 		return r;
-	if (a.question.type == PS_ANALYZE_CUSTOM && !*a.custom_prompt)
+	if (a.question.type == PS_ANALYZE_CUSTOM && ps_value_string_len(ps_value_get(args, "custom_prompt")) == 0)
 		return bad(
 			err, "custom_prompt", "analyze_type custom needs a custom_prompt that says what to look for");
 	if (ps_value_kind(caller) == PS_VALUE_MAP && !(a.caller = ps_value_copy(caller)))
 		return ps_error_set(err, -ENOMEM, 503, "no_memory", "", "out of memory");
 	a.question.custom_prompt = a.custom_prompt;
 	*ret_asked = a;
-	a = (struct ps_asked){0};
+	a.custom_prompt = NULL;
+	a.caller = NULL;
 	return 0;
 }
