@@ -23,7 +23,7 @@ endef
 UP_ARGS = $(if $(IFACE),--iface $(IFACE)) $(if $(INTERVAL),--interval $(INTERVAL)) $(if $(API),--api $(API)) $(ARGS)
 
 .DEFAULT_GOAL := all
-.PHONY: help all debug run demo test format tidy clean install deb check-setup install-setup-% need-root
+.PHONY: help all debug run demo test kernels format tidy clean install deb check-setup install-setup-% need-root
 
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
@@ -55,6 +55,10 @@ test: $(if $(ROOT),install-setup-test) ## sudo make test: installs what is missi
 	@mkdir -p $(BUILD)/all-tests
 	@printf 'subdirs("%s")\n' '$(CURDIR)/$(BUILD)/debug' '$(CURDIR)/$(BUILD)' > $(BUILD)/all-tests/CTestTestfile.cmake
 	$(call as_owner,ctest --test-dir $(BUILD)/all-tests -j $(JOBS) --output-on-failure $(CTEST_ARGS))
+
+kernels: need-root install-setup-kernels ## sudo make kernels: the kernel part on Debian's kernels, under qemu (some minutes)
+	@$(MAKE) --no-print-directory all
+	@tests/kernels/run.sh $(BUILD)
 
 format: ## clang-format over the tree
 	clang-format -i $(SOURCES)

@@ -4,7 +4,7 @@
 # Installs what Packet Scope needs on Debian 12 or newer and Ubuntu 22.04 or newer: only what is missing, so that it costs
 # a moment when all is there.
 #
-#	packaging/setup.sh [--check] GROUP…      GROUP: build, run, demo, test
+#	packaging/setup.sh [--check] GROUP…      GROUP: build, run, demo, test, docker, kernels
 #	packaging/setup.sh bpftool               prints the path of a bpftool that works on this machine
 #
 # --check, and a caller who is not root, install nothing: the command to run is printed, and the exit status is 1 if anything
@@ -21,7 +21,9 @@ declare -A GROUPS_OF=(
 	[demo]="iproute2 iputils-ping python3"
 	[test]="libcmocka-dev iproute2 iputils-ping ethtool tcpdump tshark curl jq openssl util-linux python3 python3-zmq
 		python3-msgpack python3-jsonschema iperf3 tcpreplay
-		?libclang-rt-14-dev|libclang-rt-18-dev|libclang-rt-19-dev ?prometheus ?chromium ?fonts-dejavu-core"
+		?mmdebstrap ?libclang-rt-14-dev|libclang-rt-18-dev|libclang-rt-19-dev ?prometheus ?chromium ?fonts-dejavu-core"
+	[docker]="docker.io docker-compose mmdebstrap"
+	[kernels]="qemu-system-x86 busybox|busybox-static cpio"
 )
 
 die() {

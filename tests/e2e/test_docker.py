@@ -37,7 +37,7 @@ def engine():
         yield
         return
     if not shutil.which("dockerd"):
-        skip("no Docker engine runs here, and dockerd is not installed")
+        skip("no Docker engine runs here, and dockerd is not installed (packaging/setup.sh docker)")
     directory = tempfile.mkdtemp(prefix="pse2e-docker-")
     log_path = os.path.join(directory, "log")
     os.environ["DOCKER_HOST"] = f"unix://{directory}/sock"
@@ -257,7 +257,8 @@ def cycle(report, compose, client):
 
 
 def test(report):
-    need("docker")
+    if not shutil.which("docker"):
+        skip("docker is not installed (packaging/setup.sh docker)")
     with engine():
         base_image()
         found = versions()
