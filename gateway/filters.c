@@ -56,10 +56,8 @@ static void on_protected(void *arg, struct ps_reply *reply, const struct ps_erro
 
 	if (err)
 		ps_answer_refusal(x, err, reply);
-	else if (ps_value_kind(list) == PS_VALUE_LIST)
-		ps_answer_value(x, 200, list);
 	else
-		ps_answer_value(x, 200, reply->body);
+		ps_answer_value(x, 200, list);
 }
 
 /* --- arguments ------------------------------------------------------------------------------------ */

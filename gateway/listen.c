@@ -157,7 +157,7 @@ int ps_listen_open(const struct ps_listen *l, int *ret_fd, uint16_t *ret_port, s
 int ps_listen_ask(const struct ps_listen *l, bool tls, int timeout_ms, struct ps_error *err)
 {
 	static const char question[] = "GET /api/health HTTP/1.0\r\nHost: localhost\r\n\r\n";
-	const struct timeval patience = {.tv_sec = timeout_ms / 1000, .tv_usec = timeout_ms % 1000 * 1000};
+	const struct timeval patience = {.tv_sec = timeout_ms / 1000, .tv_usec = timeout_ms % 1000 * 1000L};
 	struct ps_listen there = *l;
 	struct sockaddr_storage sa;
 	_cleanup_close_ int fd = -1;

@@ -97,7 +97,7 @@ static int serve(const struct settings *s, struct ps_error *err)
 	_cleanup_(ps_bus_free) struct ps_bus *bus = NULL;
 	_cleanup_(ps_loop_free) struct ps_loop *loop = NULL;
 	static struct ps_tokens tokens;
-	static struct ps_gateway gateway;
+	_cleanup_free_ struct ps_gateway *gateway = calloc(1, sizeof(*gateway)); /* 16 kB: not for the stack */
 	_cleanup_(ps_events_free) struct ps_events *events = NULL;
 	_cleanup_(ps_server_free) struct ps_server *server = NULL;
 	_cleanup_(ps_forward_free) struct ps_forward *forward = NULL; /* goes first: it answers what still waits */
@@ -109,6 +109,8 @@ static int serve(const struct settings *s, struct ps_error *err)
 	uint16_t port = 0;
 	int r = ps_listen_parse(s->api, &listen, err);
 
+	if (!gateway)
+		return -ENOMEM;
 	if (r < 0)
 		return r;
 	r = ps_access_check_origins(s->cors_origin, err);
@@ -134,11 +136,11 @@ static int serve(const struct settings *s, struct ps_error *err)
 	r = ps_events_new(bus, loop, &endpoints, &events);
 	if (r < 0)
 		return r;
-	gateway.started = ps_clock_boot();
-	gateway.forward = forward;
-	gateway.events = events;
-	gateway.collector = endpoints.events;
-	gateway.access = (struct ps_access){
+	gateway->started = ps_clock_boot();
+	gateway->forward = forward;
+	gateway->events = events;
+	gateway->collector = endpoints.events;
+	gateway->access = (struct ps_access){
 		.hostname = hostname,
 		.allow_host = s->allow_host,
 		.cors_origin = s->cors_origin,
@@ -148,7 +150,7 @@ static int serve(const struct settings *s, struct ps_error *err)
 	r = ps_listen_open(&listen, &fd, &port, err);
 	if (r < 0)
 		return r;
-	r = ps_server_new(loop, &gateway, PS_TAKE_FD(fd), tls.cert ? &tls : NULL, &server, err);
+	r = ps_server_new(loop, gateway, PS_TAKE_FD(fd), tls.cert ? &tls : NULL, &server, err);
 	if (r < 0)
 		return r;
 	ps_log(PS_LOG_INFO, "ready", "url=%s", ps_listen_url(&listen, port, tls.cert, url));

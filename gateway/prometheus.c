@@ -68,7 +68,7 @@ static void sample(struct writer *w, const struct ps_value *v, const char *label
 	}
 	ps_buf_addc(w->out, ' ');
 	if (ps_value_kind(v) == PS_VALUE_BOOL)
-		ps_buf_addc(w->out, ps_value_as_bool(v, false) ? '1' : '0');
+		ps_buf_adds(w->out, ps_value_as_bool(v, false) ? "1" : "0");
 	else
 		ps_json_write(w->out, v);
 	ps_buf_addc(w->out, '\n');

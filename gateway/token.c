@@ -68,7 +68,7 @@ static int make(const char *path, struct ps_tokens *ret_tokens, struct ps_error 
 	return 1;
 }
 
-#define FILE_MAX (PS_TOKENS_MAX * (PS_TOKEN_MAX + 64)) /* bytes: tokens, scopes and some comments */
+#define FILE_MAX (PS_TOKENS_MAX * (PS_TOKEN_MAX + 64ul)) /* bytes: tokens, scopes and some comments */
 
 static int bad_line(struct ps_error *err, const char *path, unsigned line, const char *what)
 {

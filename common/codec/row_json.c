@@ -157,11 +157,10 @@ static void read_addr(struct row *row, const struct ps_wire_item *item, struct p
 	*ret_addr = (struct ps_addr){0};
 	if (item->kind == PS_WIRE_NIL)
 		return;
-	if (item->kind != PS_WIRE_STR)
-		row->odd = true;
-	else if (!read_ipv4(item, ret_addr) &&
-		 (ps_addr_parse((const char *)item->data, item->n, ret_addr) < 0 ||
-			 ps_addr_put(ret_addr, text) != item->n || memcmp(text, item->data, item->n) != 0))
+	row->odd |= item->kind != PS_WIRE_STR;
+	if (!row->odd && !read_ipv4(item, ret_addr) &&
+		(ps_addr_parse((const char *)item->data, item->n, ret_addr) < 0 ||
+			ps_addr_put(ret_addr, text) != item->n || memcmp(text, item->data, item->n) != 0))
 		row->odd = true;
 }
 
