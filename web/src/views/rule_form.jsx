@@ -124,7 +124,7 @@ function Choice({ name, label, texts, set, options, error }) {
 	return (
 		<label>{label}<select name={name} value={texts[name] ?? ""} onchange={(event) => set(name, event.target.value)} aria-invalid={error?.field === name ? "true" : undefined}>
 			{options.map((option) => { const [value, text] = Array.isArray(option) ? option : [option, option]; return <option key={value} value={value}>{text}</option>; })}
-			{texts[name] && !options.some((option) => (Array.isArray(option) ? option[0] : option) === texts[name]) && <option value={texts[name]}>{texts[name]}</option>}
+			{texts[name] && !options.some((option) => (Array.isArray(option) ? option[0] : option) === texts[name]) && <option value={texts[name]}>{name === "ttl" ? f.span(Number(texts[name])) : texts[name]}</option>}
 		</select></label>
 	);
 }

@@ -166,9 +166,24 @@ export function Pending() {
 	);
 }
 
+const SHOWN = 300; // rows of the table: more are found by the filter
+
+/** Rules that have all words somewhere in what is shown of them. */
+function matching(list, text) {
+	const words = text.trim().toLowerCase().split(/\s+/).filter(Boolean);
+	if (!words.length)
+		return list;
+	return list.filter((r) => {
+		const all = `#${r.id} ${r.action} ${r.mode} ${summary(r)} ${r.direction} ${r.source} ${r.comment}`.toLowerCase();
+		return words.every((word) => all.includes(word));
+	});
+}
+
 export function Rules() {
 	const { args } = route.value;
 	const list = rules.value;
+	const [text, setText] = useState("");
+	const found = matching(list ?? [], text);
 	const [form, setForm] = useState(null); // {id: edited, values}
 	const [importing, setImporting] = useState(false);
 	useEffect(() => {
@@ -186,7 +201,10 @@ export function Rules() {
 	return (
 		<div class="view" id="view-rules">
 			<div class="bar">
-				<p class="grow hint">The first enabled rule that matches decides, by priority and then by number. What no rule matches passes.</p>
+				{(list?.length ?? 0) > 10 ? (
+					<label class="grow search"><span class="visually-hidden">Filter rules</span>
+						<input type="search" id="rule-q" placeholder="Filter: address, port, comment, shadow, #12   ( / )" spellcheck={false} maxlength={120} value={text} oninput={(event) => setText(event.target.value)} /></label>) :
+					<p class="grow hint">The first enabled rule that matches decides, by priority and then by number. What no rule matches passes.</p>}
 				<button type="button" id="rule-import" onclick={() => setImporting(true)}>Import</button>
 				<button type="button" id="rule-export" disabled={!list?.length} onclick={() => save("json")}>Export</button>
 				<button type="button" id="rule-new" class="primary" onclick={() => setForm({ values: {} })}>New rule</button>
@@ -196,10 +214,11 @@ export function Rules() {
 					<table class="plain rules" id="rule-table">
 						<thead><tr><th scope="col">On</th><th scope="col" class="number">Rule</th><th scope="col">Does</th><th scope="col">Matches</th><th scope="col"><span class="visually-hidden">Life</span></th><th scope="col" class="number">Priority</th>
 							<th scope="col" class="number">Packets</th><th scope="col" class="number">Bytes</th><th scope="col" class="number">Last hit</th><th scope="col"><span class="visually-hidden">Actions</span></th></tr></thead>
-						<tbody>{(list ?? []).map((r) => <Rule key={r.id} r={r} onedit={(rule) => setForm({ id: rule.id, values: settable(rule) })} />)}</tbody>
+						<tbody>{found.slice(0, SHOWN).map((r) => <Rule key={r.id} r={r} onedit={(rule) => setForm({ id: rule.id, values: settable(rule) })} />)}</tbody>
 					</table>
 				</div>
-				{!list?.length && <p class="empty" id="rule-empty">{list ? "There are no rules: everything passes." : "Waiting for the first answer …"}</p>}
+				{!found.length && <p class="empty" id="rule-empty">{!list ? "Waiting for the first answer …" : list.length ? "No rule matches this filter." : "There are no rules: everything passes."}</p>}
+				{found.length > SHOWN && <p class="hint tablenote">The first {SHOWN} of {f.count(found.length)}; filter to see the others.</p>}
 			</section>
 			<Protected />
 			{form && <RuleForm id={form.id} values={form.values} onclose={() => setForm(null)} />}
