@@ -133,7 +133,7 @@ class Page:
             raise RuntimeError(f"{expression}: {answer['exceptionDetails'].get('exception', {}).get('description')}")
         return answer["result"].get("value")
 
-    def wait(self, expression, seconds=10):
+    def wait(self, expression, seconds=20):
         return wait_for(expression, lambda: self.evaluate(expression), seconds, 0.1)
 
     def click(self, selector):

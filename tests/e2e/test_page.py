@@ -378,6 +378,30 @@ def refusal(walk):
     page.click("#rule-cancel")
 
 
+def lockout(walk):
+    """A protected network: the refusal is shown with its reason, and can be overruled."""
+    page = walk.page
+    walk.go("rules")
+    page.fill(".protected [name=cidr]", f"{CLIENT4}/32")
+    page.click(".protected [type=submit]")
+    page.wait("!!document.querySelector('.protected .chips button')")
+    walk.rule({"rule_type": "basic", "src_ip": CLIENT4, "comment": "cuts it off"})
+    page.wait("!!document.querySelector('#rule-preview .guard')")
+    walk.report.check("the preview warns of a protected network", True)
+    page.click("#rule-form [type=submit]")
+    page.wait("!!document.querySelector('#rule-force')")
+    walk.report.check("and the rule is refused", CLIENT4 in page.evaluate("document.querySelector('#rule-error').textContent"))
+    page.screenshot(os.path.join(SHOTS, "lockout.png"))
+    page.click("#rule-force")
+    page.wait("!document.querySelector('#rule-dialog')")
+    row = RULE % json.dumps("cuts it off")
+    page.wait(f"!!({row})")
+    walk.report.equal("unless it is forced: pings that come back", answered(walk.host, 1), 0)
+    walk.delete(row)
+    page.click(".protected .chips button")
+    page.wait("!document.querySelector('.protected .chips button')")
+
+
 def test(report):
     need("ping", "ethtool")
     if not chromium.find():
@@ -398,12 +422,17 @@ def test(report):
             walk = Walk(report, page, host, axe)
             for view in (overview, connections, icmp, rule_stops_ping, preview_names, shadow_and_promote, confirm_rolls_back, edit,
                          import_rules, findings, assistant, events, health, looks):
-                view(walk)
+                try:
+                    view(walk)
+                except BaseException:
+                    page.screenshot(os.path.join(SHOTS, "failed.png"))
+                    raise
             report.equal("requests that left for another host", [
                 event["params"]["request"]["url"] for event in browser.events if event["method"] == "Network.requestWillBeSent" and
                 not event["params"]["request"]["url"].startswith(("http://127.0.0.1:8080/", "data:", "blob:"))], [])
             report.equal("errors in the console", page.complaints(), [])
             refusal(walk)
+            lockout(walk)
             survives_restart(walk, pipeline)
             report.equal("exceptions", [text for text in page.complaints() if "Failed to load resource" not in text and "ERR_" not in text], [])
         traffic.stop()

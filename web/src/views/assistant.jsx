@@ -98,12 +98,6 @@ function Result({ result, decided, decide }) {
 	};
 	return (
 		<>
-			<section class="panel" id="ai-analysis" aria-labelledby="analysis-title">
-				<header><h2 id="analysis-title">Analysis</h2><span class="soft">{result.engine === "llm" ? `by ${result.model ?? "the model"}` : "by the local detectors"}{result.tokens_used ? `, ${f.plural(result.tokens_used, "token")}` : ""}</span></header>
-				{result.summary && <p class="lead">{result.summary}</p>}
-				<div class="prose">{String(result.analysis ?? "").split(/\n{2,}/).map((part) => <p key={part}>{part}</p>)}</div>
-				{result.suggestions?.length > 0 && <><h3>Suggestions</h3><ul class="prose">{result.suggestions.map((text) => <li key={text}>{typeof text === "string" ? text : JSON.stringify(text)}</li>)}</ul></>}
-			</section>
 			{result.filters && (
 				<section class="panel" id="ai-proposals" aria-labelledby="proposals-title">
 					<header><h2 id="proposals-title">Proposed rules</h2><span class="soft">none is installed unless you accept it</span></header>
@@ -112,6 +106,12 @@ function Result({ result, decided, decide }) {
 					{result.rejected?.length > 0 && <details><summary>{f.plural(result.rejected.length, "proposal")} thrown away by the checks</summary>
 						<ul class="prose">{result.rejected.map((r, i) => <li key={i}><code>{typeof r.rule === "string" ? r.rule : summary(r.rule ?? {})}</code>: {r.reason}</li>)}</ul></details>}
 				</section>)}
+			<section class="panel" id="ai-analysis" aria-labelledby="analysis-title">
+				<header><h2 id="analysis-title">Analysis</h2><span class="soft">{result.engine === "llm" ? `by ${result.model ?? "the model"}` : "by the local detectors"}{result.tokens_used ? `, ${f.plural(result.tokens_used, "token")}` : ""}</span></header>
+				{result.summary && <p class="lead">{result.summary}</p>}
+				<div class="prose">{String(result.analysis ?? "").split(/\n{2,}/).map((part) => <p key={part}>{part}</p>)}</div>
+				{result.suggestions?.length > 0 && <><h3>Suggestions</h3><ul class="prose">{result.suggestions.map((text) => <li key={text}>{typeof text === "string" ? text : JSON.stringify(text)}</li>)}</ul></>}
+			</section>
 		</>
 	);
 }
