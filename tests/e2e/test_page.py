@@ -266,6 +266,7 @@ def import_rules(walk):
     page = walk.page
     walk.go("rules")
     page.click("#rule-import")
+    page.wait("!!document.querySelector('#import-dialog[open]')")  # which takes the focus
     page.fill("#import-text", "203.0.113.0/24\n198.51.100.7 # one\n")
     walk.done("import")
     page.click("#import-go")
