@@ -377,6 +377,7 @@ def refusal(walk):
     page.wait("!!document.querySelector('#rule-error')")
     walk.report.equal("the field that is wrong is marked", page.evaluate("document.querySelector('#rule-form [aria-invalid]')?.name"), "dst_port")
     page.click("#rule-cancel")
+    page.wait("!document.querySelector('#rule-dialog')")  # which gives the focus back
 
 
 def lockout(walk):
