@@ -95,14 +95,14 @@ class Api:
     def __init__(self, ns, host="127.0.0.1", port=8080):
         self.ns, self.host, self.port = ns, host, port
 
-    def request(self, method, path, body=None, headers=None, timeout=10):
-        """Status, headers, body (parsed if it is JSON)."""
+    def request(self, method, path, body=None, headers=None, timeout=10, raw=None):
+        """Status, headers, body (parsed if it is JSON). `raw` is sent as it stands, `body` as JSON."""
         connection = http.client.HTTPConnection(self.host, self.port, timeout=timeout)
         with self.ns.entered():
             connection.connect()
         try:
-            data = None if body is None else json.dumps(body)
-            sent = {"Content-Type": "application/json"} if data is not None else {}
+            data = raw if body is None else json.dumps(body)
+            sent = {"Content-Type": "application/json"} if body is not None else {}
             connection.request(method, path, data, {**sent, **(headers or {})})
             answer = connection.getresponse()
             text = answer.read().decode()
