@@ -255,7 +255,8 @@ def check_random(report, caller, sessions):
 
 
 def check_force(report, caller, pipeline):
-    status, answer = caller.request("POST", "/api/filters", {"rule_type": "icmp", "icmp_type": 8, "enabled": True, "force": True})
+    status, answer = caller.request("POST", "/api/filters", {
+        "rule_type": "tcp", "dst_port": 22, "tcp_flags": "SYN", "tcp_flags_mask": "SYN|ACK", "enabled": True, "force": True})
     report.equal("with force it is done", status, 201)
     caller.request("DELETE", f"/api/filters/{answer['id']}")
     status, shown = caller.request("PUT", "/api/protected", ["172.16.0.0/12"])
