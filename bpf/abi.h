@@ -284,11 +284,14 @@ struct ps_rule_unit {
 struct ps_rule_tuple {
 	__u64 saddr[2], daddr[2];
 	__u64 word;
-	__u64 inner_saddr[2], inner_daddr[2];
-	__u64 inner_word;
 	__u64 best_rank; /* none of its units has a lower one */
 	__u32 flags;     /* PS_TUPLE_* */
 	__u32 units;
+	__u64 pad;
+	/* a line of its own, that only ICMP errors touch */
+	__u64 inner_saddr[2], inner_daddr[2];
+	__u64 inner_word;
+	__u64 inner_pad[3];
 };
 
 #define PS_TUPLE_WIDE 1u   /* a second word of an address counts */
@@ -573,7 +576,7 @@ PS_ASSERT_SIZE(struct ps_frag_key, 40);
 PS_ASSERT_SIZE(struct ps_rule_key, 40);
 PS_ASSERT_SIZE(struct ps_rule_inner, 40);
 PS_ASSERT_SIZE(struct ps_rule_unit, 64);
-PS_ASSERT_SIZE(struct ps_rule_tuple, 96);
+PS_ASSERT_SIZE(struct ps_rule_tuple, 128);
 PS_ASSERT_SIZE(struct ps_rule_bucket, 64);
 PS_ASSERT_SIZE(struct ps_rule_chunk, 64 * (PS_CHUNK_BUCKETS + PS_UNIT_CHUNK));
 PS_ASSERT_SIZE(struct ps_rule_row, 64);

@@ -252,25 +252,45 @@ __noinline __u32 ps_search_place(__u32 set, __u32 chunks, __u64 hash)
 	return 0;
 }
 
-/* Looks for what matches in one tuple. */
-__noinline int ps_search_tuple(struct ps_search *s, __u32 t)
+/* What few tuples look at, out of the way of the others. */
+__noinline __u64 ps_search_hash(struct ps_search *s, __u32 t, __u64 hash)
 {
 	const struct ps_rule_head *head;
-	__u64 hash, bits;
-	__u32 active, first;
+	__u32 active;
 
 	if (!s || t >= PS_RULE_TUPLES)
 		return 0;
 	active = s->active;
 	head = bpf_map_lookup_elem(&ps_rule_heads, &active);
-	if (!head || head->tuple[t].best_rank >= s->best)
+	return head ? ps_rule_hash_more(hash, &s->q, &s->inner, &head->tuple[t]) : 0;
+}
+
+/* Looks for what matches behind the place of that hash. */
+__noinline int ps_search_at(struct ps_search *s, __u32 chunks, __u64 hash)
+{
+	__u32 first;
+
+	if (!s)
 		return 0;
-	hash = ps_rule_hash(&s->q, &s->inner, &head->tuple[t], t);
-	bits = ps_bloom_bits(hash);
-	if ((head->bloom[ps_bloom_word(hash)] & bits) != bits)
-		return 0;
-	first = ps_search_place(active, head->chunks, hash);
+	first = ps_search_place(s->active, chunks, hash);
 	return first ? ps_search_chain(s, first) : 0;
+}
+
+/* Most look-ups end here, at the Bloom filter. */
+static __always_inline void ps_search_tuple(struct ps_search *s, const struct ps_rule_head *head, __u32 t)
+{
+	const struct ps_rule_tuple *tuple = &head->tuple[t & (PS_RULE_TUPLES - 1)];
+	__u64 hash, bits;
+
+	if (tuple->best_rank >= s->best)
+		return;
+	hash = ps_rule_hash_begin(&s->q, tuple, t);
+	if (tuple->flags)
+		hash = ps_search_hash(s, t, hash);
+	hash = ps_rule_hash_end(hash);
+	bits = ps_bloom_bits(hash);
+	if ((head->bloom[ps_bloom_word(hash)] & bits) == bits)
+		ps_search_at(s, head->chunks, hash);
 }
 
 /* In the variant for debugging, one line in the kernel's trace pipe for every match that is looked up. */
@@ -337,7 +357,7 @@ __noinline __u32 ps_classify(struct ps_packet *p)
 	for (i = 0; i < PS_RULE_TUPLES; i++) {
 		if (!m)
 			break;
-		ps_search_tuple(s, ps_lowest_bit(m));
+		ps_search_tuple(s, head, ps_lowest_bit(m));
 		m &= m - 1;
 	}
 	if (s->best != PS_NO_RANK)

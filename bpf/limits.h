@@ -73,8 +73,8 @@
  */
 #define PS_RULE_TUPLES 64u
 
-/* Units behind one place that a packet may have to look at. Each look-up is bounded by it: 5 us in the worst case. */
-#define PS_RULE_CHAIN 512u
+/* Units behind one place that a packet may have to look at. Each look-up is bounded by it: 2 us in the worst case. */
+#define PS_RULE_CHAIN 256u
 
 /*
  * Rows of the indexes that tell which tuples are worth a look-up, by prefix of an address and by sixteen ports, and

@@ -62,13 +62,17 @@ PS_INLINE __u64 ps_rule_mix(__u64 h, __u64 word)
 	return h ^ (h >> 32);
 }
 
-/* inner is only looked at in tuples of quoted packets. */
-PS_INLINE __u64 ps_rule_hash(
-	const struct ps_rule_query *q, const struct ps_rule_query *inner, const struct ps_rule_tuple *t, __u32 tuple)
+/* The hash in two steps: what every tuple looks at, and what only those with PS_TUPLE_* flags do. */
+PS_INLINE __u64 ps_rule_hash_begin(const struct ps_rule_query *q, const struct ps_rule_tuple *t, __u32 tuple)
 {
 	__u64 s = q->saddr[0] & t->saddr[0], d = q->daddr[0] & t->daddr[0];
-	__u64 h = ps_rule_mix((__u64)(tuple + 1) << 48 ^ (q->word & t->word), s ^ (d >> 32 | d << 32));
 
+	return ps_rule_mix((__u64)(tuple + 1) << 48 ^ (q->word & t->word), s ^ (d >> 32 | d << 32));
+}
+
+PS_INLINE __u64 ps_rule_hash_more(
+	__u64 h, const struct ps_rule_query *q, const struct ps_rule_query *inner, const struct ps_rule_tuple *t)
+{
 	if (t->flags & PS_TUPLE_WIDE) {
 		h = ps_rule_mix(h, q->saddr[1] & t->saddr[1]);
 		h = ps_rule_mix(h, q->daddr[1] & t->daddr[1]);
@@ -80,8 +84,20 @@ PS_INLINE __u64 ps_rule_hash(
 		h = ps_rule_mix(h, inner->daddr[1] & t->inner_daddr[1]);
 		h = ps_rule_mix(h, inner->word & t->inner_word);
 	}
+	return h;
+}
+
+PS_INLINE __u64 ps_rule_hash_end(__u64 h)
+{
 	h *= PS_RULE_MUL2;
 	return h ^ (h >> 29);
+}
+
+/* inner is only looked at in tuples of quoted packets. */
+PS_INLINE __u64 ps_rule_hash(
+	const struct ps_rule_query *q, const struct ps_rule_query *inner, const struct ps_rule_tuple *t, __u32 tuple)
+{
+	return ps_rule_hash_end(ps_rule_hash_more(ps_rule_hash_begin(q, t, tuple), q, inner, t));
 }
 
 PS_INLINE __u32 ps_rule_bucket_of(__u64 hash, __u32 buckets)

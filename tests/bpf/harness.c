@@ -165,6 +165,10 @@ struct ps_rig *ps_rig_new(const struct ps_rig_options *options)
 	rig->slots = rig->options.buckets * PS_BUCKET_SLOTS;
 	rig->cpus = libbpf_num_possible_cpus();
 	bytes = object_bytes(rig->options.variant, &size);
+	if (rig->options.object) {
+		bytes = rig->options.object;
+		size = rig->options.object_size;
+	}
 	rig->object = bpf_object__open_mem(bytes, size, NULL);
 	assert_non_null(rig->object);
 	set_constants(rig);

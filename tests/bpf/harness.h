@@ -36,6 +36,8 @@ struct ps_rig_options {
 	uint32_t buckets;    /* 0 = 1024 */
 	uint32_t ring_bytes; /* of each CPU's ring; 0 = 1 MiB */
 	bool live_clock;     /* the kernel's clocks instead of ps_rig_time() */
+	const void *object;  /* another object with the same maps and programs, and its size */
+	size_t object_size;
 };
 
 struct ps_rig_event {

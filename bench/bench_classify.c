@@ -1,0 +1,182 @@
+/*
+ * What it costs to find the rule: random packets through the loaded program, step by step, rounds interleaved, least
+ * and middle time of each. PS_BENCH_ROUNDS, PS_BENCH_REPEAT: other numbers; a smoke run is PS_BENCH_ROUNDS=1
+ * PS_BENCH_REPEAT=1000.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+
+
+#include "bpf/abi.h"
+
+#include "bench_mutate.skel.h"
+
+#include "bench/rules.h"
+#include "common/base/cleanup.h"
+#include "harness.h"
+
+#define ROUNDS_MAX 51
+#define HOT_FLOWS 1024u
+
+static unsigned rounds = 9;
+static uint32_t repeat = 1000000;
+
+static int program(struct ps_rig *rig, const char *name)
+{
+	return bpf_program__fd(bpf_object__find_program_by_name(rig->object, name));
+}
+
+/* ns a packet. */
+static double run(int program_fd, uint32_t flows, uint32_t times)
+{
+	uint64_t state = 1;
+	struct ps_frame f;
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .repeat = (int)times);
+
+	ps_frame_make(&f, &(struct ps_frame_spec){.src = "10.0.0.1",
+				  .dst = "10.0.0.2",
+				  .proto = IPPROTO_UDP,
+				  .sport = 1,
+				  .dport = 2,
+				  .payload = 18});
+	memcpy(f.data, &state, sizeof(state));
+	memcpy(f.data + sizeof(state), &flows, sizeof(flows));
+	opts.data_in = f.data;
+	opts.data_size_in = (uint32_t)f.len;
+	if (bpf_prog_test_run_opts(program_fd, &opts) != 0) {
+		(void)fprintf(stderr, "cannot run: %s\n", strerror(errno));
+		exit(1);
+	}
+	return opts.duration;
+}
+
+struct figure {
+	const char *id, *name, *program;
+	struct ps_rule_set *set; /* NULL = no rules */
+	double ns[ROUNDS_MAX];
+};
+
+static struct ps_rule_set *compile(struct ps_rig *rig, struct ps_rule *rules, size_t n)
+{
+	struct ps_rule_set *set = NULL;
+	struct ps_error err = {0};
+
+	if (ps_rule_set_new(&set) < 0 || ps_rule_set_compile(set, rules, n, 0, &err) < 0 ||
+		ps_rule_install_prepare(&rig->view, set, 0, &err) < 0) {
+		(void)fprintf(stderr, "cannot compile: %s\n", err.message);
+		exit(1);
+	}
+	for (size_t i = 0; i < n; i++)
+		ps_rule_clear(&rules[i]);
+	return set;
+}
+
+static struct ps_rule_set *tuples(struct ps_rig *rig, size_t n, unsigned combinations)
+{
+	_cleanup_free_ struct ps_rule *rules = calloc(n + 1, sizeof(*rules));
+
+	ps_bench_tuples(rules, n, combinations);
+	return compile(rig, rules, n);
+}
+
+static struct ps_rule_set *mixed(struct ps_rig *rig, size_t n, size_t addresses)
+{
+	_cleanup_free_ struct ps_rule *rules = calloc(n + addresses + 1, sizeof(*rules));
+
+	ps_bench_mixed(rules, n, 0);
+	ps_bench_addresses(rules + n, addresses, (int32_t)n);
+	return compile(rig, rules, n + addresses);
+}
+
+static void measure(struct ps_rig *rig, struct figure *figures, size_t n, uint32_t flows)
+{
+	for (unsigned round = 0; round < rounds; round++)
+		for (size_t i = 0; i < n; i++) {
+			struct figure *f = &figures[i];
+
+			(void)ps_rule_install(&rig->view, f->set, 0);
+			(void)run(program(rig, f->program), flows, repeat / 20 + 1);
+			f->ns[round] = run(program(rig, f->program), flows, repeat);
+		}
+}
+
+static struct ps_rig *open_rig(void)
+{
+	size_t size = 0;
+	const void *bytes = bench_mutate__elf_bytes(&size);
+	struct ps_rig *rig;
+
+	rig = ps_rig_new(&(struct ps_rig_options){.object = bytes, .object_size = size, .buckets = 8192});
+	ps_rig_interface(rig, 1, 0, 1500);
+	return rig;
+}
+
+static void tell(struct figure *f, struct figure *reference, double goal, const char *note)
+{
+	char text[160];
+	double ours = ps_bench_min(f->ns, rounds), theirs = ps_bench_min(reference->ns, rounds);
+
+	(void)snprintf(text, sizeof(text), "%s; median %.1f and %.1f ns", note, ps_bench_median(f->ns, rounds),
+		ps_bench_median(reference->ns, rounds));
+	ps_bench_result(f->id, f->name, ours, theirs, goal, text);
+}
+
+static void random_keys(void)
+{
+	struct ps_rig *rig = open_rig();
+	struct figure f[] = {
+		{"5.pass", "mutate and pass", "bench_pass", tuples(rig, 0, 16), {0}},
+		{"5.parse", "parse", "bench_parse", tuples(rig, 0, 16), {0}},
+		{"5.16", "classify, random keys, 100,000 rules in 16 tuples", "bench_classify", tuples(rig, 100000, 16),
+			{0}},
+		{"5.64", "classify, random keys, 100,000 rules in 64 tuples", "bench_classify", tuples(rig, 100000, 64),
+			{0}},
+		{"5.1k", "classify, random keys, 1,000 rules in 16 tuples", "bench_classify", tuples(rig, 1000, 16),
+			{0}},
+		{"5.10k", "classify, random keys, 10,000 mixed rules", "bench_classify", mixed(rig, 10000, 0), {0}},
+		{"5.110k", "classify, random keys, 10,000 mixed rules and 100,000 addresses", "bench_classify",
+			mixed(rig, 10000, 100000), {0}},
+	};
+	struct figure *parse = &f[1];
+
+	measure(rig, f, PS_ARRAY_SIZE(f), 0);
+	tell(&f[0], parse, 1, "the floor of the method");
+	for (size_t i = 2; i < PS_ARRAY_SIZE(f); i++)
+		tell(&f[i], parse, i == 3 ? 20 : 3, "with parse, over parse alone");
+	ps_rig_free(&rig);
+}
+
+static void remembered(void)
+{
+	struct ps_rig *rig = open_rig();
+	struct figure f[] = {
+		{"1.0", "1,024 hot flows, no rules", "bench_full", tuples(rig, 0, 16), {0}},
+		{"1.10k", "1,024 hot flows, 10,000 mixed rules, over no rules", "bench_full", mixed(rig, 10000, 0),
+			{0}},
+		{"1.100k", "1,024 hot flows, 100,000 rules, over no rules", "bench_full", mixed(rig, 0, 100000), {0}},
+	};
+
+	measure(rig, f, PS_ARRAY_SIZE(f), HOT_FLOWS);
+	tell(&f[1], &f[0], 1.05, "test_run, verdict remembered");
+	tell(&f[2], &f[0], 1.10, "test_run, verdict remembered");
+	ps_rig_free(&rig);
+}
+
+int main(void)
+{
+	if (getenv("PS_BENCH_ROUNDS"))
+		rounds = (unsigned)PS_MIN(strtoul(getenv("PS_BENCH_ROUNDS"), NULL, 0), ROUNDS_MAX);
+	if (getenv("PS_BENCH_REPEAT"))
+		repeat = (uint32_t)strtoul(getenv("PS_BENCH_REPEAT"), NULL, 0);
+	if (ps_rig_skip())
+		return 77;
+	random_keys();
+	remembered();
+	return 0;
+}
