@@ -81,6 +81,8 @@ def ask(report, pipeline, number, counts):
         report.check(f"call {number}", False, answer)
         return
     counts["answered" if answer["success"] else "refused"] += 1
+    if os.environ.get("PS_LLM_SHOW"):
+        note(json.dumps(answer)[:400])
     counts["rejected"] += len(answer.get("rejected", []))
     for rule in answer.get("filters", []):
         counts["proposed"] += 1
