@@ -3,6 +3,7 @@
 """From the packet to the tap: how long after the first packet of a new connection was sent does a tap have its `conn.new`?
 
     sudo python3 bench/latency.py              # BENCH_CONNECTIONS=1000 BENCH_RATE=50
+    sudo chrt -f 5 python3 bench/latency.py    # where other work takes the CPUs: it is not to be measured
 
 At a light load (50 new connections a second), through the whole pipeline between two network namespaces; sender and tap read
 one clock. Prints one line of JSON, milliseconds: {"what": "latency", "n": …, "p50": …, "p99": …, "max": …}, and exits with 1 if
