@@ -15,7 +15,7 @@ ROWS = int(os.environ.get("PS_ROWS", "100000"))
 # 60 frames a second leave 16.7 ms for one. That is compared with the processor time of the page's main thread: how long a frame takes
 # by the clock says more about what else the machine does, and is printed. At 90,000 pixels a second every row is another one in each
 # frame; 30 frames a second are enough to see where one is.
-SHOWN_S = 3.0
+SHOWN_S = 6.0
 FRAMES = 120
 
 SCROLL = """new Promise((resolve) => {

@@ -31,7 +31,7 @@ const KEYS = [["1 … 8", "the views, in their order"], ["/", "the filter"], ["p
 
 function count(view) {
 	switch (view) {
-	case "connections": return stats.value && (stats.value.table.known < 10000 ? f.count(stats.value.table.known) : f.short(stats.value.table.known));
+	case "connections": return stats.value && (stats.value.table.known < 10000 ? f.count(stats.value.table.known) : `${Math.round(stats.value.table.known / 1000)}k`);
 	case "icmp": return stats.value?.table.icmp ? f.count(stats.value.table.icmp) : null;
 	case "rules": return rules.value?.length ? f.count(rules.value.length) : null;
 	case "findings": { const open = (findings.value ?? []).filter((x) => x.open !== false).length; return open ? f.count(open) : null; }
