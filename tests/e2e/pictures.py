@@ -49,7 +49,7 @@ def main():
                 take(page, os.path.join(args.to, f"{name}.png"))
     finally:
         demo.send_signal(signal.SIGINT)
-        demo.wait(30)
+        demo.wait(120)  # it stops a dozen clients and the four programs, and then takes its namespaces away
 
 
 main()
