@@ -91,7 +91,7 @@ for suite in "${suites[@]}"; do
 	kernel=$(fetch "$suite") || { echo "skipped: $suite: its kernel can't be had from here"; continue; }
 	log=$work/$suite.log
 	boot "$kernel" >"$log" || true
-	version=$(awk '/^kernel / { print $2; exit }' "$log")
+	version=$(grep -ao 'kernel [0-9][^ ]*' "$log" | awk '{ print $2; exit }')
 	echo "== $suite: ${version:-did not boot}"
 	grep -q '^finished' "$log" || { tail -5 "$log"; failed=1; }
 	while read -r _ program status; do
