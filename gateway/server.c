@@ -324,7 +324,7 @@ static ssize_t on_read(void *cls, uint64_t position, char *buf, size_t max)
 		return n;
 	if (n == PS_STREAM_END)
 		return MHD_CONTENT_READER_END_OF_STREAM;
-	if (n < 0)
+	if (n < 0 || rq->server->stopping)
 		return MHD_CONTENT_READER_END_WITH_ERROR;
 	rq->suspended = true;
 	MHD_suspend_connection(rq->connection);
@@ -406,6 +406,9 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
 	(void)url;
 	(void)version;
 	if (!rq)
+		return MHD_NO;
+	/* What comes now would wait for parts that nobody listens to any more. */
+	if (rq->server->stopping && !rq->x.answered)
 		return MHD_NO;
 	if (!rq->opened) {
 		open_request(rq, method);
