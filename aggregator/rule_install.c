@@ -204,10 +204,11 @@ bool ps_rule_install_settle(struct ps_kernel_view *view, uint64_t now)
 struct ps_rule_hits ps_rule_install_hits(const struct ps_kernel_view *view, uint32_t id)
 {
 	const struct ps_rule_row *row = row_of(view, id);
-	const struct ps_rule_hits *h = &row->hits;
+	const struct ps_rule_hits *h;
 
 	if (!row)
 		return (struct ps_rule_hits){0};
+	h = &row->hits;
 	return (struct ps_rule_hits){
 		.packets = __atomic_load_n(&h->packets, __ATOMIC_RELAXED),
 		.bytes = __atomic_load_n(&h->bytes, __ATOMIC_RELAXED),
