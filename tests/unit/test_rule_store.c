@@ -80,6 +80,18 @@ static int update(struct fixture *f, int64_t id, const char *text, struct ps_rul
 	return ps_rule_store_update(f->s, id, body, &me, res, err);
 }
 
+static int enable(struct fixture *f, int64_t id, bool on, struct ps_rule_result *res, struct ps_error *err)
+{
+	ps_rule_result_clear(res);
+	return ps_rule_store_enable(f->s, id, on, &me, res, err);
+}
+
+static int remove_rule(struct fixture *f, int64_t id, struct ps_rule_result *res, struct ps_error *err)
+{
+	ps_rule_result_clear(res);
+	return ps_rule_store_delete(f->s, id, &me, res, err);
+}
+
 /* What the kernel and a newly opened store say must be what this store says. */
 static void agree(struct fixture *f)
 {
@@ -111,7 +123,7 @@ static void ids_are_the_lowest_free(void **state)
 		assert_int_equal(res.after.id, i);
 		assert_int_equal(res.before.id, -1);
 	}
-	assert_int_equal(ps_rule_store_delete(f->s, 1, &me, &res, NULL), 0);
+	assert_int_equal(remove_rule(f, 1, &res, NULL), 0);
 	assert_int_equal(res.before.id, 1);
 	assert_int_equal(res.after.id, -1);
 	agree(f);
@@ -140,10 +152,10 @@ static void generations_move_only_with_the_set(void **state)
 	/* nothing at all changed */
 	assert_int_equal(update(f, 0, "{\"id\": 0, \"comment\": \"telnet\"}", &res, NULL), 0);
 	assert_false(res.changed);
-	assert_int_equal(ps_rule_store_enable(f->s, 0, true, &me, &res, NULL), 0);
+	assert_int_equal(enable(f, 0, true, &res, NULL), 0);
 	assert_false(res.changed);
 	agree(f);
-	assert_int_equal(ps_rule_store_enable(f->s, 1, true, &me, &res, NULL), 0);
+	assert_int_equal(enable(f, 1, true, &res, NULL), 0);
 	assert_int_equal(res.generation, g + 1);
 	agree(f);
 	/* a restart finds it in force and leaves it */
@@ -181,8 +193,8 @@ static void errors_change_nothing(void **state)
 	assert_string_equal(err.field, "dst_port");
 	assert_int_equal(update(f, 5, "{}", &res, &err), -ENOENT);
 	assert_int_equal(err.status, 404);
-	assert_int_equal(ps_rule_store_delete(f->s, -1, &me, &res, &err), -ENOENT);
-	assert_int_equal(ps_rule_store_enable(f->s, 4096, true, &me, &res, &err), -ENOENT);
+	assert_int_equal(remove_rule(f, -1, &res, &err), -ENOENT);
+	assert_int_equal(enable(f, 4096, true, &res, &err), -ENOENT);
 	assert_int_equal(update(f, 0, "{\"id\": 1}", &res, &err), -EINVAL);
 	agree(f);
 }
@@ -221,7 +233,7 @@ static void a_disk_that_fails_leaves_the_kernel_alone(void **state)
 		assert_int_equal(mkdir(path, 0700), 0);
 		assert_true(create(f, "{\"rule_type\": \"udp\", \"enabled\": true}", &res, &err) < 0);
 		assert_int_equal(err.status, 500);
-		assert_true(ps_rule_store_delete(f->s, 0, &me, &res, &err) < 0);
+		assert_true(remove_rule(f, 0, &res, &err) < 0);
 		assert_int_equal(remove(path), 0);
 	}
 	assert_int_equal(ps_rule_store_generation(f->s), g);
@@ -242,7 +254,7 @@ static void counters_belong_to_one_rule(void **state)
 	for (int i = 0; i < 3; i++)
 		f->k.row[i].hits = (struct ps_rule_hits){.packets = 10, .bytes = 600, .first_hit = 5, .last_hit = 6};
 	assert_int_equal(update(f, 0, "{\"dst_port\": 24}", &res, NULL), 0);
-	assert_int_equal(ps_rule_store_delete(f->s, 1, &me, &res, NULL), 0);
+	assert_int_equal(remove_rule(f, 1, &res, NULL), 0);
 	assert_int_equal(f->k.row[0].hits.packets, 10);
 	assert_int_equal(f->k.row[1].hits.packets, 0);
 	assert_int_equal(f->k.row[2].hits.packets, 10);
@@ -304,7 +316,7 @@ static void many_rules(void **state)
 	assert_int_equal(ps_rule_store_attach(f->s, &f->k.view, TIME, BOOT, NULL), 1);
 	assert_int_equal(create(f, "{}", &res, &err), 0);
 	assert_int_equal(res.after.id, MANY);
-	assert_int_equal(ps_rule_store_delete(f->s, 2000, &me, &res, NULL), 0);
+	assert_int_equal(remove_rule(f, 2000, &res, NULL), 0);
 	assert_int_equal(create(f, "{}", &res, &err), 0);
 	assert_int_equal(res.after.id, 2000);
 	agree(f);
