@@ -5,8 +5,10 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -110,52 +112,55 @@ static void nobody_listens(void **state)
 	run_for(1 * MS);
 }
 
-/* A part that answers one request with `kernel` and ends. */
+/* A part that answers every request with `kernel`, until it is killed. */
 static pid_t part(const char *endpoint, const char *kernel)
 {
+	struct ps_value *body = ps_value_map();
+	struct ps_responder *resp = NULL;
+	struct ps_bus *bus = NULL;
 	pid_t pid = fork();
 
 	assert_true(pid >= 0);
-	if (pid > 0)
+	if (pid > 0) {
+		ps_value_free(&body);
 		return pid;
-	struct ps_bus *bus = NULL;
-	struct ps_responder *resp = NULL;
-	struct ps_request req = {0};
-	struct ps_value *body = ps_value_map();
-
+	}
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (ps_bus_new(&bus) < 0 || ps_responder_new(bus, endpoint, &resp, NULL) < 0)
 		_exit(1);
 	(void)ps_value_set(body, "kernel", ps_value_string(kernel));
-	for (int i = 0; i < 500 && ps_responder_next(resp, &req) <= 0; i++)
-		(void)usleep(10000);
-	(void)ps_responder_reply(resp, &req, 200, body, NULL, 0, NULL);
-	ps_responder_free(&resp);
-	ps_bus_free(&bus);
-	_exit(strcmp(req.op, "status") != 0);
+	for (;;) {
+		_cleanup_(ps_request_free) struct ps_request req = {0};
+
+		if (ps_responder_next(resp, &req) > 0 && strcmp(req.op, "status") == 0)
+			(void)ps_responder_reply(resp, &req, 200, body, NULL, 0, NULL);
+		(void)usleep(2000);
+	}
+}
+
+static int ask_part(const char *endpoint, const char *kernel, struct ps_error *err)
+{
+	pid_t pid = part(endpoint, kernel);
+	int r = ps_service_ask(endpoint, "kernel", 10000, err);
+
+	(void)kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	return r;
 }
 
 static void asks_a_part(void **state)
 {
 	const char *endpoint = tempdir_path("ipc://", "part.sock");
 	struct ps_error err = {0};
-	int status;
-	pid_t pid;
 
 	(void)state;
 	assert_int_equal(ps_service_ask(endpoint, "kernel", 50, &err), -ETIMEDOUT);
 	assert_int_equal(ps_service_health(-ETIMEDOUT, &err), 1);
-
-	pid = part(endpoint, "ok");
-	assert_int_equal(ps_service_ask(endpoint, "kernel", 5000, &err), 0);
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(status, 0);
+	assert_int_equal(ask_part(endpoint, "ok", &err), 0);
 	assert_int_equal(ps_service_health(0, &err), 0);
-
-	pid = part(endpoint, "no maps");
 	err = (struct ps_error){0};
-	assert_int_equal(ps_service_ask(endpoint, "kernel", 5000, &err), -EIO);
+	assert_int_equal(ask_part(endpoint, "no maps", &err), -EIO);
 	assert_string_equal(err.message, "no maps");
-	assert_int_equal(waitpid(pid, &status, 0), pid);
 }
 
 int main(void)
