@@ -21,6 +21,7 @@ static size_t kind_size(enum ps_kind kind)
 	case PS_KIND_END:
 	case PS_KIND_VERDICT:
 	case PS_KIND_DIRECTION:
+	case PS_KIND_MODE:
 		return 1;
 	case PS_KIND_U16:
 		return 2;

@@ -83,6 +83,16 @@ static void add_fields(struct ps_buf *out, const struct ps_tap_record *r, const 
 	}
 }
 
+/* A packet that was dropped is bad news; one that a rule in shadow mode would have dropped is a hint. */
+static enum ps_style style_of(const struct ps_tap_record *r)
+{
+	char mode[16];
+
+	if (strcmp(ps_tap_topic(r), "drop") != 0)
+		return PS_STYLE_HEAD;
+	return strcmp(ps_tap_text(r, "mode", mode, sizeof(mode)), "shadow") == 0 ? PS_STYLE_WARN : PS_STYLE_BAD;
+}
+
 static void add_line(struct watch *w, struct ps_buf *out, const struct ps_tap_record *r)
 {
 	const char *topic = ps_tap_topic(r), *fields = fields_of(w, r);
@@ -94,7 +104,7 @@ static void add_line(struct watch *w, struct ps_buf *out, const struct ps_tap_re
 	}
 	add_time(out, ps_tap_ts(r));
 	ps_buf_addc(out, ' ');
-	ps_style_add(out, strcmp(topic, "drop") == 0 ? PS_STYLE_BAD : PS_STYLE_HEAD, w->colour, topic);
+	ps_style_add(out, style_of(r), w->colour, topic);
 	ps_buf_addf(out, "%*s", (int)(12 - strlen(topic)), "");
 	if (*fields)
 		add_fields(out, r, fields);

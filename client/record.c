@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bpf/abi.h"
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
 #include "common/codec/json.h"
@@ -118,9 +119,9 @@ static void line_of_drop(const struct ps_drop *d, struct ps_buf *out)
 {
 	char src[PS_ADDR_TEXT], dst[PS_ADDR_TEXT], proto[8];
 
-	ps_buf_addf(out, "rule %d dropped %s %s port %u -> %s port %u, %u bytes", (int)d->rule_id,
-		ps_proto_name(d->proto, proto), ps_addr_format(&d->src_ip, src), d->src_port,
-		ps_addr_format(&d->dst_ip, dst), d->dst_port, d->bytes);
+	ps_buf_addf(out, "rule %d %s %s %s port %u -> %s port %u, %u bytes", (int)d->rule_id,
+		d->mode == PS_DROP_SHADOW ? "would have dropped" : "dropped", ps_proto_name(d->proto, proto),
+		ps_addr_format(&d->src_ip, src), d->src_port, ps_addr_format(&d->dst_ip, dst), d->dst_port, d->bytes);
 }
 
 static void line_of_map(const struct ps_value *map, struct ps_buf *out)

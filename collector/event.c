@@ -43,7 +43,7 @@ static bool content_fits(const struct ps_event *e)
 		return family_fits(e->icmp.key.family) &&
 		       (e->icmp.val.inner_family == PS_FAMILY_NONE || family_fits(e->icmp.val.inner_family));
 	case PS_EV_DROP:
-		return e->drop.rule_id < PS_RULES_MAX;
+		return e->drop.rule_id < PS_RULES_MAX && e->drop.mode <= PS_DROP_SHADOW;
 	default:
 		return conn_fits(&e->conn.conn);
 	}

@@ -20,9 +20,9 @@ struct ps_event {
 };
 
 /*
- * Reads `size` bytes. A size that is not the type's, or a head that says another one, a type, protocol, state, reason
- * or count out of its range: -EBADMSG. The bytes may be aligned in any way and longer than the event by the ring's
- * padding to eight.
+ * Reads `size` bytes. A size that is not the type's, or a head that says another one, a type, protocol, state, reason,
+ * rule, mode or count out of its range: -EBADMSG. The bytes may be aligned in any way and longer than the event by the
+ * ring's padding to eight.
  */
 int ps_event_read(const void *data, size_t size, struct ps_event *ret_event);
 

@@ -149,6 +149,8 @@ static const char *kind_schema(enum ps_kind kind)
 		return "number";
 	case PS_KIND_RULE:
 		return "integer?";
+	case PS_KIND_MODE:
+		return "enum:enforce,shadow";
 	default:
 		return "string?";
 	}

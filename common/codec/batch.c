@@ -164,6 +164,7 @@ static inline uint8_t *put_enum(uint8_t *p, enum ps_kind kind, uint8_t value)
 #define PUT_END(p, v) put_enum(p, PS_KIND_END, v)
 #define PUT_VERDICT(p, v) put_enum(p, PS_KIND_VERDICT, v)
 #define PUT_DIRECTION(p, v) put_enum(p, PS_KIND_DIRECTION, v)
+#define PUT_MODE(p, v) put_enum(p, PS_KIND_MODE, v)
 
 /* The most that a column can take. */
 #define MAX_U8 2
@@ -186,6 +187,7 @@ static inline uint8_t *put_enum(uint8_t *p, enum ps_kind kind, uint8_t value)
 #define MAX_END MAX_WORD
 #define MAX_VERDICT MAX_WORD
 #define MAX_DIRECTION MAX_WORD
+#define MAX_MODE MAX_WORD
 
 enum {
 #define PS_CONN(name, kind, doc) +1

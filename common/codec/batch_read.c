@@ -30,6 +30,7 @@
 #define NONE_END 0
 #define NONE_VERDICT 0
 #define NONE_DIRECTION 0
+#define NONE_MODE 0
 
 static const struct ps_conn conn_none = {
 #define PS_CONN(name, kind, doc) .name = NONE_##kind,
@@ -191,6 +192,7 @@ static bool read_column(const struct ps_wire_item *item, const struct ps_field *
 	case PS_KIND_END:
 	case PS_KIND_VERDICT:
 	case PS_KIND_DIRECTION:
+	case PS_KIND_MODE:
 		return read_enum(item, f->kind, to);
 	}
 	return false;

@@ -310,6 +310,7 @@ static char *put_field(char *p, const struct ps_field *f, const void *at)
 	case PS_KIND_END:
 	case PS_KIND_VERDICT:
 	case PS_KIND_DIRECTION:
+	case PS_KIND_MODE:
 		return put_word(p, ps_enum_name(f->kind, *(const uint8_t *)at));
 	case PS_KIND_NAME:
 	case PS_KIND_TEXT:

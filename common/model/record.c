@@ -388,6 +388,7 @@ void ps_drop_from_raw(const struct ps_event_drop *ev, const struct ps_record_env
 	d->tcp_flags = key->tcp_flags;
 	d->ip_id = ev->ip_id;
 	d->bytes = ev->bytes;
+	d->mode = (uint8_t)ev->mode;
 }
 
 /* --- The two texts that clients of the prototype read ---------------------------------------- */

@@ -81,6 +81,11 @@ static const char *const direction_words[] = {
 	[PS_DIR_INGRESS | PS_DIR_EGRESS] = "both",
 };
 
+static const char *const mode_words[] = {
+	[PS_DROP_ENFORCED] = "enforce",
+	[PS_DROP_SHADOW] = "shadow",
+};
+
 static struct words words_of(enum ps_kind kind)
 {
 	switch (kind) {
@@ -94,6 +99,8 @@ static struct words words_of(enum ps_kind kind)
 		return (struct words){verdict_words, PS_ARRAY_SIZE(verdict_words)};
 	case PS_KIND_DIRECTION:
 		return (struct words){direction_words, PS_ARRAY_SIZE(direction_words)};
+	case PS_KIND_MODE:
+		return (struct words){mode_words, PS_ARRAY_SIZE(mode_words)};
 	default:
 		return (struct words){NULL, 0};
 	}

@@ -13,7 +13,7 @@
  * SPAN       uint64_t       uint, ns                      seconds with fraction
  * RATIO      double         float 64                      number
  * RULE       int32_t        int; nil = -1                 number; null
- * VIEW STATE END VERDICT DIRECTION   uint8_t enum   str; nil = none   same; null
+ * VIEW STATE END VERDICT DIRECTION MODE   uint8_t enum   str; nil = none   same; null
  */
 #ifndef PS_SCHEMA_H
 #define PS_SCHEMA_H
@@ -47,6 +47,7 @@ enum ps_kind {
 	PS_KIND_END,
 	PS_KIND_VERDICT,
 	PS_KIND_DIRECTION,
+	PS_KIND_MODE,
 };
 
 #define PS_CTYPE_U8(n) uint8_t n
@@ -68,6 +69,7 @@ enum ps_kind {
 #define PS_CTYPE_END(n) uint8_t n
 #define PS_CTYPE_VERDICT(n) uint8_t n
 #define PS_CTYPE_DIRECTION(n) uint8_t n
+#define PS_CTYPE_MODE(n) uint8_t n
 
 /* A TCP or UDP connection, both directions. */
 struct ps_conn {
@@ -81,7 +83,7 @@ struct ps_icmp {
 #include "common/model/schema.def"
 };
 
-/* One dropped packet. */
+/* One packet that a rule dropped, or would have in force (mode: enum ps_drop_mode of bpf/abi.h). */
 struct ps_drop {
 #define PS_DROP(name, kind, doc) PS_CTYPE_##kind(name);
 #include "common/model/schema.def"
@@ -129,7 +131,7 @@ enum ps_verdict {
 	PS_VERDICT_DROPPED,
 };
 
-/* Word of an enum value of VIEW, STATE, END, VERDICT, DIRECTION; NULL = none or unknown (null in JSON). */
+/* Word of an enum value of VIEW, STATE, END, VERDICT, DIRECTION, MODE; NULL = none or unknown (null in JSON). */
 const char *ps_enum_name(enum ps_kind kind, unsigned value);
 /* And back: 0, or -EINVAL. */
 int ps_enum_parse(enum ps_kind kind, const char *word, size_t len, uint8_t *ret_value);

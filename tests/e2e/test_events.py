@@ -3,12 +3,14 @@
 away goes on where it was; one that does not read is cut, and nobody else notices."""
 
 import json
+import os
 import resource
 import select
 import socket
+import subprocess
 import time
 
-from harness import CLIENT4, SERVER4, Host, Pipeline, main, note, wait_for
+from harness import BIN, CLIENT4, SERVER4, Host, Pipeline, main, note, wait_for
 from lab import Server
 
 STREAMS = 500
@@ -104,6 +106,42 @@ def arrivals(report, host, api):
     report.check("ids only grow", numbers == sorted(set(numbers)), numbers)
     stream.close()
     return rule, ids
+
+
+def modes(report, host, pipeline):
+    """A rule in shadow mode and one in force: what they hit is told by the same record, on the bus, by SSE and in a terminal."""
+    api = pipeline.api
+    stream = Stream(host.server, "/api/events?topics=drop,rule&proto=udp")
+    report.equal("a stream of drops opens", stream.status(), 200)
+    rules = {mode: api.rule({"rule_type": "udp", "dst_port": port, "enabled": True, "mode": mode}) for port, mode in ((7201, "shadow"), (7202, "enforce"))}
+    wait_for("both rules on the bus", lambda: len(stream.of("rule")) == 2)
+    generation = stream.of("rule")[-1]["generation"]  # of the set that is in force
+    taps = [host.server.popen(os.path.join(BIN, "packetscope"), "watch", "--run-dir", pipeline.run_dir, "--topics", "drop", "--where", where, "--count",
+                              count, *more, stdout=subprocess.PIPE, text=True, env=pipeline.environment())
+            for where, count, more in (("proto=udp", "2", ["--json"]), ("proto=udp", "2", []), ("proto=udp,mode=shadow", "1", ["--fields", "mode,dst_port"]))]
+    time.sleep(1)  # until the publisher has the subscriptions
+    with host.client.datagrams(SERVER4) as sock:
+        for port in (7201, 7202):
+            sock.sendto(b"x", (SERVER4, port))
+        wait_for("both hits", lambda: len(stream.of("drop")) == 2)
+    heard, said, chosen = (tap.communicate(timeout=10)[0] for tap in taps)
+    wait_for("both connections", lambda: len(to_port(api, 7201) + to_port(api, 7202)) == 2)
+    expected = [(mode, rule["id"], generation, to_port(api, rule["dst_port"])[0]["id"]) for mode, rule in rules.items()]
+    for name, records in (("a tap", [json.loads(line) for line in heard.splitlines()]), ("SSE", stream.of("drop"))):
+        told = [(record["mode"], record["rule_id"], record["generation"], record["connection"]) for record in records]
+        report.equal(f"{name} is told mode, rule, generation and connection", sorted(told), sorted(expected))
+    for mode, words in (("shadow", "would have dropped"), ("enforce", "dropped")):
+        report.check(f"watch: a rule {words}", f" rule {rules[mode]['id']} {words} udp {CLIENT4} " in said, said)
+    report.check("watch: the shadow alone", chosen.strip().endswith("mode=shadow dst_port=7201"), chosen)
+    report.equal("what was dropped counts as dropped, and that alone",
+                 [to_port(api, port)[0]["orig_dropped_packets"] for port in (7201, 7202)], [0, 1])
+    stream.close()
+    for rule in rules.values():
+        api.request("DELETE", f"/api/filters/{rule['id']}")
+
+
+def to_port(api, port):
+    return [conn for conn in api.connections() if conn["proto"] == "udp" and conn["dst_port"] == port]
 
 
 def returns(report, host, api, rule, ids):
@@ -212,6 +250,7 @@ def test(report):
         silent, opened = Stream(host.server, "/api/events?topics=finding"), time.monotonic()
         rule, ids = arrivals(report, host, pipeline.api)
         returns(report, host, pipeline.api, rule, ids)
+        modes(report, host, pipeline)
         filters(report, host)
         crowd(report, host, pipeline.api, pipeline)
         wait_for("a sign of life", lambda: b": keep-alive\n\n" in silent.read().body, 20)

@@ -324,7 +324,15 @@ def events(walk):
     walk.go("events")
     page.wait("document.querySelectorAll('#event-lines li').length > 3", 15)
     walk.report.check("connections begin before one's eyes", "conn.new" in page.evaluate("document.querySelector('#event-lines').textContent"))
+    rule = {"rule_type": "udp", "dst_port": CLOSED_PORT, "mode": "shadow", "enabled": True}
+    number = page.evaluate(f"fetch('/api/filters', {{method: 'POST', headers: {{'Content-Type': 'application/json'}}, body: JSON.stringify({json.dumps(rule)})}})"
+                           ".then((r) => r.json()).then((r) => r.id)")
+    badge = "[...document.querySelectorAll('#event-lines .badge[data-kind=shadow]')].find((b) => b.textContent === 'would drop')"
+    page.wait(f"!!({badge})", 10)
+    line = page.evaluate(f"({badge}).closest('li').textContent")
+    walk.report.check("what a shadow rule would drop is told as that", f"would be dropped by rule {number}: udp {CLIENT4}:" in line, line)
     walk.done("events")
+    page.evaluate(f"fetch('/api/filters/{number}', {{method: 'DELETE'}}).then((r) => r.status)")
 
 
 def health(walk):

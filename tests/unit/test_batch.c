@@ -110,6 +110,7 @@ static void random_field(const struct ps_field *f, void *at)
 	case PS_KIND_END:
 	case PS_KIND_VERDICT:
 	case PS_KIND_DIRECTION:
+	case PS_KIND_MODE:
 		*(uint8_t *)at = random_word(f->kind);
 		break;
 	}
@@ -162,6 +163,7 @@ static void longest_record(enum ps_record_type type, union record *r)
 		case PS_KIND_END:
 		case PS_KIND_VERDICT:
 		case PS_KIND_DIRECTION:
+		case PS_KIND_MODE:
 			*at = 2;
 			break;
 		default:
@@ -239,6 +241,7 @@ static void pack_field(msgpack_packer *pk, const struct ps_field *f, const void 
 	case PS_KIND_END:
 	case PS_KIND_VERDICT:
 	case PS_KIND_DIRECTION:
+	case PS_KIND_MODE:
 		pack_or_nil(pk, ps_enum_name(f->kind, *(const uint8_t *)at));
 		break;
 	}
@@ -493,6 +496,42 @@ static void missing_columns(void **state)
 	assert_int_equal(ps_batch_next(&r, &c), 0);
 }
 
+/* Publishers that knew no shadow mode have no such column: what they tell of was dropped. A word of later ones is zero.
+ */
+static void modes_of_others(void **state)
+{
+	static const struct {
+		const char *name;
+		const char *bytes;
+		uint8_t mode;
+	} cases[] = {
+		{"x-none", "\xc0", PS_DROP_ENFORCED},
+		{"mode", "\xc0", PS_DROP_ENFORCED},
+		{"mode", "\xa5later", PS_DROP_ENFORCED},
+		{"mode",
+			"\xa7"
+			"enforce",
+			PS_DROP_ENFORCED},
+		{"mode", "\xa6shadow", PS_DROP_SHADOW},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < PS_ARRAY_SIZE(cases); i++) {
+		uint8_t payload[16] = {0x91, 0x91};
+		size_t len = strlen(cases[i].bytes);
+		_value_ fields = ps_value_list();
+		struct ps_batch_reader r;
+		struct ps_drop d;
+
+		memset(&d, 0x55, sizeof(d));
+		memcpy(payload + 2, cases[i].bytes, len);
+		assert_int_equal(ps_value_append(fields, ps_value_string(cases[i].name)), 0);
+		assert_int_equal(ps_batch_reader_init(&r, PS_RECORD_DROP, fields, payload, len + 2), 0);
+		assert_int_equal(ps_batch_next(&r, &d), 1);
+		assert_int_equal(d.mode, cases[i].mode);
+	}
+}
+
 /* One record with the one column `name`, whose bytes are given: 1, 0 or -EBADMSG. */
 static int read_one(const char *name, const void *bytes, size_t len)
 {
@@ -722,6 +761,7 @@ int main(void)
 		cmocka_unit_test(reads_what_it_writes),
 		cmocka_unit_test(any_order_any_width_unknown_columns),
 		cmocka_unit_test(missing_columns),
+		cmocka_unit_test(modes_of_others),
 		cmocka_unit_test(columns_of_the_wrong_kind),
 		cmocka_unit_test(heads),
 		cmocka_unit_test(broken_payloads),

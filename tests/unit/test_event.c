@@ -63,6 +63,10 @@ static void icmp_and_drop(void **state)
 	assert_int_equal(out.type, PS_EV_ICMP);
 	assert_int_equal(ps_event_read(&drop, sizeof(drop), &out), 0);
 	assert_int_equal(out.drop.rule_id, PS_RULES_MAX - 1);
+	assert_int_equal(out.drop.mode, PS_DROP_ENFORCED);
+	drop.mode = PS_DROP_SHADOW;
+	assert_int_equal(ps_event_read(&drop, sizeof(drop), &out), 0);
+	assert_int_equal(out.drop.mode, PS_DROP_SHADOW);
 	/* A ring's records are padded to eight bytes. */
 	struct {
 		struct ps_event_drop drop;
@@ -119,6 +123,9 @@ static void contents_that_lie(void **state)
 	icmp.key.family = PS_FAMILY_IPV4;
 	icmp.val.inner_family = 1;
 	assert_int_equal(ps_event_read(&icmp, sizeof(icmp), &out), -EBADMSG);
+	assert_int_equal(ps_event_read(&drop, sizeof(drop), &out), -EBADMSG);
+	drop.rule_id = 0;
+	drop.mode = PS_DROP_SHADOW + 1;
 	assert_int_equal(ps_event_read(&drop, sizeof(drop), &out), -EBADMSG);
 }
 

@@ -360,6 +360,7 @@ static void what_is_unknown_is_null(void **state)
 		assert_int_equal(ps_value_kind(ps_value_get(v, nulls[i])), PS_VALUE_NULL);
 	assert_string_equal(text_of(v, "iface"), "");
 	assert_int_equal(ps_value_get_int(v, "tcp_flags", -1), 0);
+	assert_string_equal(text_of(v, "mode"), "enforce");
 }
 
 static void spans_are_decimal_seconds(void **state)

@@ -71,6 +71,7 @@ static void every_schema(void **state)
 	_cleanup_(ps_value_free) struct ps_value *doc = ps_openapi();
 	const struct ps_value *schemas = ps_value_get(ps_value_get(doc, "components"), "schemas");
 	const struct ps_value *conn = ps_value_get(schemas, "Connection");
+	const struct ps_value *mode = ps_value_get(ps_value_get(ps_value_get(schemas, "Drop"), "properties"), "mode");
 
 	(void)state;
 	check_refs(schemas, doc);
@@ -79,6 +80,7 @@ static void every_schema(void **state)
 	assert_string_equal(
 		ps_value_get_string(ps_value_get(ps_value_get(conn, "properties"), "midstream"), "type", ""),
 		"boolean");
+	assert_string_equal(ps_value_as_string(ps_value_at(ps_value_get(mode, "enum"), 1), ""), "shadow");
 	assert_non_null(ps_value_get(ps_value_get(ps_value_get(schemas, "Rule"), "properties"), "confirm_within"));
 }
 

@@ -627,10 +627,13 @@ static void drops(void **state)
 	assert_int_equal(d.inner_vlan, 16);
 	assert_int_equal(d.ip_id, 14);
 	assert_int_equal(d.bytes, 60);
+	assert_int_equal(d.mode, PS_DROP_ENFORCED);
+	ev.mode = PS_DROP_SHADOW;
 	ev.key.proto = IPPROTO_ICMP;
 	ev.key.sport = htons(3);
 	ev.key.dport = htons(4);
 	ps_drop_from_raw(&ev, &env, &d);
+	assert_int_equal(d.mode, PS_DROP_SHADOW);
 	assert_int_equal(d.icmp_type, 3);
 	assert_int_equal(d.icmp_code, 4);
 	assert_int_equal(d.src_port | d.dst_port, 0);

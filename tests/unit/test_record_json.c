@@ -6,6 +6,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "bpf/abi.h"
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
 #include "common/codec/json.h"
@@ -96,7 +97,7 @@ static void a_given_id_stays(void **state)
 
 static void a_drop_has_its_fields_alone(void **state)
 {
-	struct ps_drop d = {.rule_id = 3};
+	struct ps_drop d = {.rule_id = 3, .generation = 7, .connection = 0xabc, .mode = PS_DROP_SHADOW};
 	_cleanup_(ps_buf_free) struct ps_buf b = PS_BUF_INIT;
 	_cleanup_(ps_value_free) struct ps_value *v = NULL;
 
@@ -104,6 +105,10 @@ static void a_drop_has_its_fields_alone(void **state)
 	ps_record_json(&b, PS_RECORD_DROP, &d);
 	v = parsed(&b);
 	assert_int_equal(ps_value_count(v), ps_schemas[PS_RECORD_DROP].n_fields);
+	assert_int_equal(ps_value_get_int(v, "rule_id", -1), 3);
+	assert_int_equal(ps_value_get_int(v, "generation", -1), 7);
+	assert_string_equal(ps_value_get_string(v, "connection", ""), "0000000000000abc");
+	assert_string_equal(ps_value_get_string(v, "mode", ""), "shadow");
 }
 
 int main(void)

@@ -47,8 +47,8 @@ static void tables_are_sound(void **state)
 static void words_go_both_ways(void **state)
 {
 	static const enum ps_kind kinds[] = {
-		PS_KIND_VIEW, PS_KIND_STATE, PS_KIND_END, PS_KIND_VERDICT, PS_KIND_DIRECTION};
-	static const size_t counts[] = {2, 10, 5, 3, 3};
+		PS_KIND_VIEW, PS_KIND_STATE, PS_KIND_END, PS_KIND_VERDICT, PS_KIND_DIRECTION, PS_KIND_MODE};
+	static const size_t counts[] = {2, 10, 5, 3, 3, 2};
 
 	(void)state;
 	for (size_t k = 0; k < PS_ARRAY_SIZE(kinds); k++) {
@@ -73,6 +73,8 @@ static void words_go_both_ways(void **state)
 	assert_null(ps_enum_name(PS_KIND_STATE, PS_TCP_NONE));
 	assert_null(ps_enum_name(PS_KIND_END, PS_END_NONE));
 	assert_string_equal(ps_enum_name(PS_KIND_VERDICT, 0), "pass");
+	assert_string_equal(ps_enum_name(PS_KIND_MODE, PS_DROP_ENFORCED), "enforce");
+	assert_string_equal(ps_enum_name(PS_KIND_MODE, PS_DROP_SHADOW), "shadow");
 	/* every TCP state of the kernel has a word */
 	for (unsigned v = PS_TCP_SYN_SENT; v < PS_TCP_STATES; v++)
 		assert_non_null(ps_enum_name(PS_KIND_STATE, v));

@@ -7,7 +7,7 @@ import { EventParser } from "../../web/src/event_parser.js";
 import * as f from "../../web/src/format.js";
 import { effect, settable, summary } from "../../web/src/rule.js";
 import { parse } from "../../web/src/views/query.js";
-import { explainHistory, icmpName } from "../../web/src/words.js";
+import { dropWords, explainHistory, icmpName } from "../../web/src/words.js";
 
 test("words of the filter box become parameters", () => {
 	assert.deepEqual(parse(""), {});
@@ -55,6 +55,13 @@ test("codes in words", () => {
 	assert.equal(icmpName({ src_ip: "10.0.0.1", icmp_type: 77, icmp_code: 0 }), "Type 77");
 	assert.deepEqual(explainHistory("Sh^").map(({ letter, who }) => [letter, who]), [["S", "originator"], ["h", "responder"], ["^", ""]]);
 	assert.deepEqual(explainHistory(null), []);
+});
+
+test("drops, and what would be one", () => {
+	const drop = { mode: "enforce", rule_id: 3, proto: "tcp", src_ip: "10.0.0.1", src_port: 1234, dst_ip: "2001:db8::1", dst_port: 22, bytes: 60 };
+	assert.deepEqual(dropWords(drop), { text: "dropped by rule 3: tcp 10.0.0.1:1234 → [2001:db8::1]:22, 60\u2009B", label: "drop", kind: "drop" });
+	assert.deepEqual(dropWords({ ...drop, mode: "shadow", proto: "icmp", dst_ip: "10.0.0.2" }),
+		{ text: "would be dropped by rule 3: icmp 10.0.0.1 → 10.0.0.2, 60\u2009B", label: "would drop", kind: "shadow" });
 });
 
 test("figures", () => {

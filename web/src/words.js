@@ -1,5 +1,7 @@
 // What codes mean, in words: ICMP messages, history letters, connection summaries, well-known ports.
 
+import * as f from "./format.js";
+
 const ICMP = {
 	0: "Echo reply", 3: "Destination unreachable", 4: "Source quench", 5: "Redirect", 8: "Echo request",
 	9: "Router advertisement", 10: "Router solicitation", 11: "Time exceeded", 12: "Parameter problem", 13: "Timestamp",
@@ -75,3 +77,16 @@ const KINDS = {
 };
 
 export const kindName = (kind) => KINDS[kind] ?? (kind ? kind[0].toUpperCase() + kind.slice(1).replaceAll("_", " ") : "Finding");
+
+/** "10.0.0.1:1234 → 10.0.0.2:80" */
+export const ends = (row) => `${f.host(row.src_ip, row.src_port)} → ${f.host(row.dst_ip, row.dst_port)}`;
+
+/** A drop record: {text, label, kind}. A rule in shadow mode only says what it would do. */
+export function dropWords(row) {
+	const shadow = row.mode === "shadow";
+	const who = row.proto === "tcp" || row.proto === "udp" ? ends(row) : `${row.src_ip} → ${row.dst_ip}`;
+	return {
+		text: `${shadow ? "would be dropped" : "dropped"} by rule ${row.rule_id}: ${row.proto} ${who}, ${f.bytes(row.bytes)}`,
+		label: shadow ? "would drop" : "drop", kind: shadow ? "shadow" : "drop",
+	};
+}

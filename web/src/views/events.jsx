@@ -5,25 +5,18 @@ import { link, paused } from "../store.js";
 import { Stream } from "../stream.js";
 import { href } from "../route.js";
 import { Badge } from "../ui/bits.jsx";
-import { icmpName, kindName } from "../words.js";
+import { dropWords, ends, icmpName, kindName } from "../words.js";
 import { summary } from "../rule.js";
 import * as f from "../format.js";
 
 const KEEP = 400;
 const TOPICS = [["conn.new", "begun"], ["conn.end", "ended"], ["drop", "dropped"], ["icmp", "ICMP"], ["rule", "rules"], ["finding", "findings"]];
 
-const ends = (r) => `${f.host(r.src_ip, r.src_port)} → ${f.host(r.dst_ip, r.dst_port)}`;
-
-function dropText(r) {
-	const who = r.proto === "tcp" || r.proto === "udp" ? ends(r) : `${r.src_ip} → ${r.dst_ip}`;
-	return `${r.mode === "shadow" ? "would be dropped" : "dropped"} by rule ${r.rule_id}: ${r.proto} ${who}, ${f.bytes(r.bytes)}`;
-}
-
-/* What a line says: {text, id of a connection}. */
+/* What a line says: {text, id of a connection}; a label and its kind, if the topic's are not right. */
 const TEXTS = {
 	"conn.new": (r) => ({ text: `${r.proto.toUpperCase()} ${ends(r)}`, id: r.id }),
 	"conn.end": (r) => ({ text: `${r.proto.toUpperCase()} ${ends(r)}: ${r.end_reason}, ${f.bytes(r.orig_bytes + r.resp_bytes)} in ${f.span(r.duration)}`, id: r.id }),
-	drop: (r) => ({ text: dropText(r), id: r.connection }),
+	drop: (r) => ({ ...dropWords(r), id: r.connection }),
 	icmp: (r) => ({ text: `${icmpName(r)}: ${r.src_ip} → ${r.dst_ip}, ${f.plural(r.packets, "packet")}` }),
 	rule: (r) => ({ text: `rule ${r.id ?? ""} ${r.action}${r.after ? `: ${summary(r.after)}` : ""}${r.who ? ` (${r.who})` : ""}` }),
 	finding: (r) => ({ text: `${kindName(r.kind)}: ${r.title}` }),
@@ -73,7 +66,7 @@ export function Events() {
 			</div>
 			<div class="panel flush log" tabindex={0} role="log" aria-label="Events" aria-live="off">
 				<ol id="event-lines">{lines.map((line) => (
-					<li key={line.key}><time>{f.clock(new Date(line.at).toISOString())}</time><Badge kind={KINDS[line.name]}>{line.name}</Badge>
+					<li key={line.key}><time>{f.clock(new Date(line.at).toISOString())}</time><Badge kind={line.kind ?? KINDS[line.name]}>{line.label ?? line.name}</Badge>
 						{line.id ? <a href={href("connections", { id: line.id })}>{line.text}</a> : <span>{line.text}</span>}</li>))}</ol>
 				{!lines.length && <p class="empty">{state === "absent" ? "This gateway has no stream of events." : link.value.state === "down" ? "The gateway does not answer." : "Nothing happened yet."}</p>}
 			</div>
