@@ -23,7 +23,7 @@ endef
 UP_ARGS = $(if $(IFACE),--iface $(IFACE)) $(if $(INTERVAL),--interval $(INTERVAL)) $(if $(API),--api $(API)) $(ARGS)
 
 .DEFAULT_GOAL := all
-.PHONY: help all debug run demo test kernels format tidy clean install deb check-setup install-setup-% need-root
+.PHONY: help all debug run demo test bench kernels format tidy clean install deb check-setup install-setup-% need-root
 
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
@@ -59,6 +59,10 @@ test: $(if $(ROOT),install-setup-test) ## sudo make test: installs what is missi
 kernels: need-root install-setup-kernels ## sudo make kernels: the kernel part on Debian's kernels, under qemu (some minutes)
 	@$(MAKE) --no-print-directory all
 	@tests/kernels/run.sh $(BUILD)
+
+bench: need-root install-setup-bench ## sudo make bench: what everything costs, against its references: a table, build/bench/results.json, plots (15 minutes)
+	@$(MAKE) --no-print-directory all
+	$(call as_owner,python3 bench/bench.py --bin $(BUILD)/bin --out $(BUILD)/bench)
 
 format: ## clang-format over the tree
 	clang-format -i $(SOURCES)

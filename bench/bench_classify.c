@@ -11,13 +11,12 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
-
-
 #include "bpf/abi.h"
 
 #include "bench_mutate.skel.h"
 
 #include "bench/rules.h"
+#include "bench/series.h"
 #include "common/base/cleanup.h"
 #include "harness.h"
 
@@ -156,15 +155,37 @@ static void remembered(void)
 {
 	struct ps_rig *rig = open_rig();
 	struct figure f[] = {
-		{"1.0", "1,024 hot flows, no rules", "bench_full", tuples(rig, 0, 16), {0}},
-		{"1.10k", "1,024 hot flows, 10,000 mixed rules, over no rules", "bench_full", mixed(rig, 10000, 0),
+		{"1.run.0", "1,024 hot flows, no rules", "bench_full", tuples(rig, 0, 16), {0}},
+		{"1.run.10k", "1,024 hot flows, 10,000 mixed rules, over no rules", "bench_full", mixed(rig, 10000, 0),
 			{0}},
-		{"1.100k", "1,024 hot flows, 100,000 rules, over no rules", "bench_full", mixed(rig, 0, 100000), {0}},
+		{"1.run.100k", "1,024 hot flows, 100,000 rules, over no rules", "bench_full", mixed(rig, 0, 100000), {0}},
 	};
 
 	measure(rig, f, PS_ARRAY_SIZE(f), HOT_FLOWS);
 	tell(&f[1], &f[0], 1.05, "test_run, verdict remembered");
 	tell(&f[2], &f[0], 1.10, "test_run, verdict remembered");
+	ps_rig_free(&rig);
+}
+
+/* The curve: the same packets and more and more rules. */
+static void sizes(void)
+{
+	struct ps_rig *rig = open_rig();
+	static char names[10][32];
+	struct figure f[10] = {0};
+	size_t n = 0;
+
+	for (size_t rules = 10; rules <= 100000; rules *= 10) {
+		(void)snprintf(names[n], sizeof(names[n]), "classify.tuples.%zu", rules);
+		f[n] = (struct figure){names[n], names[n], "bench_classify", tuples(rig, rules, 16), {0}};
+		n++;
+		(void)snprintf(names[n], sizeof(names[n]), "classify.mixed.%zu", rules);
+		f[n] = (struct figure){names[n], names[n], "bench_classify", mixed(rig, rules, 0), {0}};
+		n++;
+	}
+	measure(rig, f, n, 0);
+	for (size_t i = 0; i < n; i++)
+		ps_bench_series(f[i].name, "ns", f[i].ns, rounds);
 	ps_rig_free(&rig);
 }
 
@@ -178,5 +199,6 @@ int main(void)
 		return 77;
 	random_keys();
 	remembered();
+	sizes();
 	return 0;
 }

@@ -73,8 +73,7 @@ static __always_inline void ps_unmerge(struct ps_packet *p)
 	ps_wire_bytes(p);
 }
 
-SEC("xdp")
-int ps_xdp(struct xdp_md *ctx)
+static __always_inline int ps_xdp_packet(struct xdp_md *ctx)
 {
 	struct ps_packet p = {};
 
@@ -94,6 +93,12 @@ int ps_xdp(struct xdp_md *ctx)
 	ps_parse_end(&p);
 	ps_unmerge(&p);
 	return ps_handle(&p) ? XDP_DROP : XDP_PASS;
+}
+
+SEC("xdp")
+int ps_xdp(struct xdp_md *ctx)
+{
+	return ps_xdp_packet(ctx);
 }
 
 /* Was the packet counted when it came in, on an interface that is watched too? */
@@ -128,8 +133,7 @@ static __always_inline void ps_skb_read(struct __sk_buff *skb, struct ps_packet 
 }
 
 /* -1 (TC_ACT_UNSPEC, TCX_NEXT) lets the next program and the kernel go on; TC_ACT_SHOT drops. */
-SEC("tc")
-int ps_tc_egress(struct __sk_buff *skb)
+static __always_inline int ps_tc_packet(struct __sk_buff *skb)
 {
 	struct ps_packet p;
 
@@ -138,4 +142,10 @@ int ps_tc_egress(struct __sk_buff *skb)
 		ps_skb_read(skb, &p);
 	p.forwarded = ps_is_forwarded(skb);
 	return ps_handle(&p) ? TC_ACT_SHOT : TC_ACT_UNSPEC;
+}
+
+SEC("tc")
+int ps_tc_egress(struct __sk_buff *skb)
+{
+	return ps_tc_packet(skb);
 }

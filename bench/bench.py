@@ -1,0 +1,281 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Runs every measuring program, makes figures of what they say, and prints them as one table: figure, ours, reference, ratio,
+goal, met or not. Writes results.json (an array of {id, figure, ours, reference, ratio, goal, met, note}), table.md and the plots.
+
+    sudo make bench                                   # all of it
+    sudo python3 bench/bench.py --only live,codec     # some of it
+    sudo python3 bench/bench.py --smoke               # tiny sizes: does it run? Nothing is judged.
+
+Values of one figure come from one process, rounds interleaved; ratios are of the least round, the note has the medians.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+
+import plot
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+SMOKE = {"PS_BENCH_ROUNDS": "1", "PS_BENCH_REPEAT": "2000", "PS_BENCH_BITS": "10", "PS_BENCH_SMOKE": "1"}
+SKIPPED = 77
+
+# What runs: a name, and the command. The order is that of the figures.
+RUNS = [
+    ("live", ["{bin}/bench_live"]),
+    ("classify", ["{bin}/bench_classify"]),
+    ("rules", ["{bin}/bench_rules"]),
+    ("codec", ["{bin}/bench_codec"]),
+    ("fold", ["{bin}/bench_fold"]),
+    ("json", ["{bin}/bench_json"]),
+    ("rest", [sys.executable, os.path.join(HERE, "rest.py")]),
+    ("host", [sys.executable, os.path.join(HERE, "host.py")]),
+]
+
+# (id, figure, ours, reference, "<=" or ">=", goal, what limits it when it is not met). A value is a series, or a difference
+# "series - floor", taken round by round. With ">=" the ratio is reference : ours, how many times better ours is.
+FIGURES = [
+    ("1.skb", "added, 1,000 hot TCP connections, 10,000 mixed rules : the packet's own way (parse and PASS)",
+     "live.hot.10k - live.hot.parse", "live.hot.parse", "<=", 0.35,
+     "what is written for each segment: counters, the TCP analysis of its side"),
+    ("1.10k", "added, 10,000 mixed rules : none", "live.hot.10k - live.hot.parse", "live.hot.0 - live.hot.parse", "<=", 1.05,
+     "noise of a shared machine: the verdict is in the connection"),
+    ("1.100k", "added, 100,000 rules : none", "live.hot.100k - live.hot.parse", "live.hot.0 - live.hot.parse", "<=", 1.10,
+     "noise of a shared machine: the verdict is in the connection"),
+    ("2", "added, all connections, uniform : LRU_HASH", "live.uniform.own - live.uniform.parse",
+     "live.uniform.lru - live.uniform.parse", "<=", 0.6,
+     "the record: 64 bytes of counters and 192 of TCP analysis on pages of their own, which both tables read and write; the index is "
+     "all that differs. The memory of the kernel's maps has pages of 4 KB, so every line of a cold connection is a TLB miss too"),
+    ("3", "added, all connections, Zipf : LRU_HASH", "live.zipf.own - live.zipf.parse",
+     "live.zipf.lru - live.zipf.parse", "<=", 0.6, "as figure 2"),
+    ("7", "kernel bytes a connection, IPv4 and IPv6 alike : LRU_HASH of the same content", "memory.own", "memory.lru", "<=", 0.6,
+     "320 of its bytes are the record itself (192 of them TCP analysis, also set aside for UDP); the index is 2 bytes a slot and a "
+     "fifth of the slots to spare, the LRU hash's 90 and more. Needed: TCP lines from a pool"),
+    ("8", "read all connections : BPF_MAP_LOOKUP_BATCH on the LRU_HASH", "snapshot.own", "snapshot.lru", ">=", 50,
+     "320 bytes of each are copied: the memory itself"),
+    ("10.write", "hot record written : msgpack-c", "codec.write.own", "codec.write.msgpack-c", ">=", 10,
+     "the texts of addresses and the id, which both write"),
+    ("10.read", "hot record read : msgpack-c", "codec.read.own", "codec.read.msgpack-c", ">=", 10, ""),
+    ("12", "fold of one record into the table : one by one", "fold.own", "fold.unbatched", ">=", 3,
+     "the reference is the same table, which touches two lines; what is left is copying the record"),
+    ("12.bytes", "bytes a connection in the aggregator", "fold.bytes", None, None, None, ""),
+    ("13", "JSON of a connection's fields : cJSON", "json.own", "json.cjson", ">=", 40,
+     "54 fields, of which a dozen are texts that are computed"),
+    ("13.rest", "JSON of a connection with key and info, as REST has it : cJSON of the fields", "json.rest", "json.cjson", ">=", None,
+     ""),
+    ("14.stats", "GET /api/stats, requests a second at 64 connections", "rest.stats", None, None, None, ""),
+    ("14.conns", "GET /api/connections?limit=100 of 100,000, requests a second at 64 connections", "rest.conns", None, None, None, ""),
+    ("14.p99", "p99 of /api/connections?limit=100 at 64 connections, ms", "rest.p99", 20.0, "<=", 1.0,
+     "64 requests wait for each other: p99 is 64 answers' time"),
+    ("16.memory", "at rest: four programs and kernel maps, MB", "host.memory", 50.0, "<=", 1.0,
+     "RSS counts the shared libraries in each of the four"),
+    ("16.maps", "at rest: kernel maps alone, MB", "host.maps", None, None, None, ""),
+    ("16.cpu", "at rest: user-space CPU, percent of a core", "host.cpu", 0.1, "<=", 1.0,
+     "the ticks of four programs; what runs beside them warms nothing up for them"),
+]
+
+# Of these the greatest round counts.
+RATES = ("rest.stats", "rest.conns")
+
+# What nobody has written a program for yet.
+UNMEASURED = [
+    ("4", "new connection and its event : nf_conntrack"),
+    ("5.linear", "classify : 1,000 rules one by one"),
+    ("6", "tracking and 10,000 rules : xdp-filter, nft's ingress hook"),
+    ("9", "end to end, new connections a second : one record a message with msgpack-c"),
+    ("11", "two CPUs producing : one"),
+    ("14.constant", "REST : a constant of the same size"),
+]
+
+
+class Figures:
+    def __init__(self):
+        self.series, self.units, self.notes, self.rows, self.missing = {}, {}, {}, [], {}
+
+    def take(self, line):
+        try:
+            said = json.loads(line)
+        except ValueError:
+            return
+        if "series" in said:
+            self.series[said["series"]] = said["values"]
+            self.units[said["series"]] = said["unit"]
+        elif "note" in said and "text" in said:
+            self.notes[said["note"]] = said["text"]
+        elif "figure" in said:
+            said["met"] = bool(said["met"]) if said["reference"] else None
+            self.rows.append(said)
+
+    def values(self, expression):
+        """The rounds of a series, or of the difference between two; None if one is missing."""
+        if isinstance(expression, float):
+            return [expression]
+        names = expression.split(" - ")
+        if any(name not in self.series for name in names):
+            return None
+        if len(names) == 1:
+            return self.series[names[0]]
+        ours, floor = (self.series[name] for name in names)
+        # of both the least: a round in which only one was disturbed says nothing
+        return [min(ours) - min(floor)] + [a - b for a, b in zip(ours, floor)]
+
+    @staticmethod
+    def sums(expression, values):
+        """(least, median); the least of a difference is that of the two leasts."""
+        if isinstance(expression, str) and " - " in expression:
+            return values[0], statistics.median(values[1:])
+        return (max if expression in RATES else min)(values), statistics.median(values)
+
+    def figure(self, ident, text, ours, reference, sense, goal, limit):
+        values = self.values(ours)
+        if values is None:
+            return
+        least, middle = self.sums(ours, values)
+        row = {"id": ident, "figure": text, "ours": round(least, 3), "reference": None, "ratio": None, "goal": None, "met": None,
+               "note": f"{self.units.get(ours.split(' - ')[0], '')}, median {middle:.1f}"}
+        theirs = self.values(reference) if reference is not None else None
+        if theirs:
+            their_least, their_middle = self.sums(reference, theirs)
+            row["reference"] = round(their_least, 3)
+            ratio, middle_ratio = least / their_least, middle / their_middle if their_middle else 0
+            if sense == ">=":
+                ratio, middle_ratio = 1 / ratio if ratio else 0, 1 / middle_ratio if middle_ratio else 0
+            row["ratio"] = round(ratio, 3)
+            row["note"] += f" : {their_middle:.1f}, ratio of medians {middle_ratio:.2f}" if len(theirs) > 1 else ""
+            if goal is not None:
+                row["goal"] = f"{sense} {goal:g}"
+                row["met"] = ratio <= goal if sense == "<=" else ratio >= goal
+        elif reference is not None:
+            row["note"] += "; the reference is not here"
+        if row["met"] is False and limit:
+            row["note"] += f"; limited by: {limit}"
+        self.rows.append(row)
+
+    def finish(self):
+        for figure in FIGURES:
+            self.figure(*figure)
+        for ident, text in UNMEASURED:
+            self.rows.append({"id": ident, "figure": text, "ours": None, "reference": None, "ratio": None, "goal": None, "met": None,
+                              "note": "not measured yet"})
+        for name, why in self.missing.items():
+            self.rows.append({"id": name, "figure": f"not measured: {name}", "ours": None, "reference": None, "ratio": None, "goal": None,
+                              "met": None, "note": why})
+        for row in self.rows:
+            if isinstance(row["goal"], (int, float)):
+                row["goal"] = f"<= {row['goal']:g}"
+
+        def order(row):
+            head, _, tail = str(row["id"]).partition(".")
+            return (int(head) if head.isdigit() else 99, tail)
+
+        self.rows.sort(key=order)
+
+
+def say(value):
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return str(value)
+
+
+def met(row):
+    return {True: "met", False: "NOT MET", None: "-"}[row["met"]]
+
+
+def table(rows):
+    head = ["id", "figure", "ours", "reference", "ratio", "goal", ""]
+    lines = [[str(r["id"]), r["figure"], say(r["ours"]), say(r["reference"]), say(r["ratio"]), say(r["goal"]), met(r)] for r in rows]
+    widths = [max(len(line[i]) for line in [head, *lines]) for i in range(len(head))]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in [head, *lines])
+
+
+def markdown(rows):
+    lines = ["| id | figure | ours | reference | ratio | goal | | note |", "|---|---|---|---|---|---|---|---|"]
+    for r in rows:
+        cells = [r["id"], r["figure"], say(r["ours"]), say(r["reference"]), say(r["ratio"]), say(r["goal"]), met(r), r["note"]]
+        lines.append("| " + " | ".join(str(cell).replace("|", "/") for cell in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def run(name, command, figures, options):
+    command = [part.format(bin=options.bin) for part in command]
+    if not os.path.exists(command[-1]):
+        figures.missing[name] = f"{os.path.basename(command[-1])} is not there"
+        return True
+    env = {**os.environ, "PS_BIN": os.path.abspath(options.bin), "PS_SOURCE": os.path.dirname(HERE),
+           "PS_BUILD": os.path.dirname(os.path.abspath(options.bin)), **(SMOKE if options.smoke else {})}
+    begun = time.monotonic()
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env, check=False, timeout=600)
+    for line in done.stdout.splitlines():
+        figures.take(line)
+    print(f"{name}: {time.monotonic() - begun:.0f} s", file=sys.stderr, flush=True)
+    if done.returncode == SKIPPED:
+        figures.missing[name] = (done.stderr.strip().splitlines() or ["skipped"])[-1]
+    elif done.returncode:
+        figures.missing[name] = f"ended with {done.returncode}: {(done.stderr.strip().splitlines() or ['?'])[-1]}"
+        print(done.stderr, file=sys.stderr)
+    return done.returncode in (0, SKIPPED)
+
+
+def plots(figures, directory):
+    curves = []
+    for who, label in (("own", "Packet Scope's table"), ("lru", "LRU_HASH")):
+        points = []
+        for name, values in figures.series.items():
+            part = name.split(".")
+            floor = figures.series.get(f"size.parse.{part[-1]}")
+            if part[0] == "size" and part[1] == who and floor:
+                points.append((int(part[2]), max(0.0, min(values) - min(floor))))
+        curves.append((label, sorted(points)))
+    plot.write(os.path.join(directory, "cost-connections.svg"), "Added to a packet, by number of connections (uniform)",
+               "connections", "ns", curves)
+    curves = []
+    for kind, label in (("tuples", "16 combinations of prefixes"), ("mixed", "rules of all kinds")):
+        points = [(int(name.split(".")[-1]), min(v)) for name, v in figures.series.items() if name.startswith(f"classify.{kind}.")]
+        curves.append((label, sorted(points)))
+    plot.write(os.path.join(directory, "cost-rules.svg"), "Reading a random packet and finding its rule, by number of rules", "rules",
+               "ns", curves)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bin", default=os.path.join(HERE, "..", "build", "bin"))
+    parser.add_argument("--out", default=os.path.join(HERE, "..", "build", "bench"))
+    parser.add_argument("--only", help="of " + ",".join(name for name, _ in RUNS))
+    parser.add_argument("--smoke", action="store_true")
+    options = parser.parse_args()
+    if os.geteuid() != 0:
+        print("bench: needs root", file=sys.stderr)
+        return SKIPPED
+    wanted = options.only.split(",") if options.only else [name for name, _ in RUNS]
+    os.makedirs(options.out, exist_ok=True)
+    figures, fine = Figures(), True
+    for name, command in RUNS:
+        if name in wanted:
+            try:
+                fine = run(name, command, figures, options) and fine
+            except subprocess.TimeoutExpired:
+                figures.missing[name], fine = "took too long", False
+    figures.finish()
+    for row in figures.rows if options.smoke else []:
+        row["met"] = None
+    print(table(figures.rows))
+    with open(os.path.join(options.out, "results.json"), "w", encoding="utf-8") as file:
+        json.dump(figures.rows, file, indent=1)
+    with open(os.path.join(options.out, "table.md"), "w", encoding="utf-8") as file:
+        file.write(markdown(figures.rows))
+    with open(os.path.join(options.out, "series.json"), "w", encoding="utf-8") as file:
+        json.dump(figures.series, file, indent=1)
+    plots(figures, options.out)
+    if not figures.rows:
+        return 1
+    return 0 if fine else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

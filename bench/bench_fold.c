@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Records folded into the table of connections as the aggregator does it, a batch asked for ahead, and one by one; ids
+ * in random order. PS_BENCH_ROUNDS, PS_BENCH_BITS (2^n connections): other numbers.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "aggregator/limits.h"
+#include "bench/records.h"
+#include "bench/series.h"
+#include "common/base/cleanup.h"
+#include "common/model/conn_table.h"
+
+static uint32_t mask;
+
+/* Another connection each time: a walk through all of them. */
+static uint64_t id_of(uint64_t k)
+{
+	return 0x100000000ull + ((k * 2654435761u + 12345) & mask);
+}
+
+static void fold(struct ps_conn_table *t, struct ps_conn *batch, uint64_t from, uint64_t packets, bool ask)
+{
+	for (unsigned i = 0; i < PS_FEED_BATCH; i++) {
+		batch[i].id = id_of(from + i);
+		batch[i].orig_packets = packets;
+		if (ask)
+			ps_conn_table_prefetch(t, batch[i].id);
+	}
+	for (unsigned i = 0; ask && i < PS_FEED_BATCH; i++)
+		ps_conn_table_prefetch_record(t, batch[i].id);
+	for (unsigned i = 0; i < PS_FEED_BATCH; i++)
+		if (ps_conn_table_apply(t, &batch[i], false, 1) < 0)
+			exit(1);
+}
+
+static double pass(struct ps_conn_table *t, struct ps_conn *batch, uint64_t packets, bool ask)
+{
+	uint64_t began = ps_bench_cpu();
+
+	for (uint64_t k = 0; k <= mask; k += PS_FEED_BATCH)
+		fold(t, batch, k, packets, ask);
+	return (double)(ps_bench_cpu() - began) / ((double)mask + 1);
+}
+
+static double resident(void)
+{
+	_cleanup_fclose_ FILE *f = fopen("/proc/self/statm", "re");
+	long all = 0, pages = 0;
+
+	if (!f || fscanf(f, "%ld %ld", &all, &pages) != 2)
+		return 0;
+	return (double)pages * (double)sysconf(_SC_PAGESIZE);
+}
+
+int main(void)
+{
+	static double ns[2][PS_BENCH_ROUNDS_MAX];
+	static struct ps_conn batch[PS_FEED_BATCH];
+	unsigned rounds = ps_bench_rounds(7);
+	unsigned bits = (unsigned)ps_bench_size("PS_BENCH_BITS", 20);
+	_cleanup_(ps_conn_table_free) struct ps_conn_table *t = NULL;
+	uint64_t packets = 100;
+	double before, bytes;
+
+	ps_bench_pin();
+	mask = (1u << bits) - 1;
+	for (uint32_t i = 0; i < PS_FEED_BATCH; i++)
+		ps_bench_record(i, &batch[i]);
+	before = resident();
+	if (ps_conn_table_new((size_t)mask + 1, &t) < 0)
+		return 1;
+	(void)pass(t, batch, packets++, true);
+	bytes = (resident() - before) / ((double)mask + 1);
+	for (unsigned round = 0; round < rounds; round++) {
+		ns[0][round] = pass(t, batch, packets++, true);
+		ns[1][round] = pass(t, batch, packets++, false);
+	}
+	ps_bench_series("fold.own", "ns", ns[0], rounds);
+	ps_bench_series("fold.unbatched", "ns", ns[1], rounds);
+	ps_bench_series("fold.bytes", "B", &bytes, 1);
+	return 0;
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The kernel part with the programs of live.bpf.c, full of established TCP connections: half of their handshakes went
+ * in, half went out, as the product would see them. What fails ends the program with a message.
+ */
+#ifndef PS_BENCH_LIVE_RIG_H
+#define PS_BENCH_LIVE_RIG_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bench/live.h"
+#include "harness.h"
+
+#define PS_LIVE_PAYLOAD 10
+
+struct ps_live {
+	struct ps_rig *rig;
+	struct bench_live *settings; /* shared with the programs */
+	struct ps_frame data, ack;   /* a segment with PS_LIVE_PAYLOAD bytes, and one without */
+};
+
+/* Puts this process into a network namespace of its own, where received packets end at nft's ingress hook. */
+void ps_live_namespace(void);
+
+/* 2^bits connections in a table with room for them at PS_TABLE_LOAD_PERCENT. */
+struct ps_live *ps_live_new(const void *object, size_t size, enum ps_rig_variant variant, unsigned bits);
+void ps_live_free(struct ps_live **live);
+
+/* So many packets from the settings into the stack, data if these have a payload; CPU time of one in ns. */
+double ps_live_run(struct ps_live *l, const char *program, uint32_t packets);
+
+/* Packets that rules have dropped so far. */
+uint64_t ps_live_dropped(struct ps_live *l);
+
+/* Empties the rings. */
+void ps_live_forget_events(struct ps_live *l);
+
+/* A set of rules ready to be installed. */
+struct ps_rule_set *ps_live_compile(struct ps_live *l, const struct ps_rule *rules, size_t n);
+
+/* What the kernel charges for a map. */
+double ps_live_map_bytes(struct ps_live *l, const char *map);
+
+/* Reads all connections, whole, by mapping and by BPF_MAP_LOOKUP_BATCH; ms. Ends the program when they are fewer than
+ * 99 percent of what is expected. */
+double ps_live_read_mapped(struct ps_live *l, uint64_t expected);
+double ps_live_read_batches(struct ps_live *l, uint64_t expected);
+
+#endif
