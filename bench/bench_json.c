@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The JSON of a connection, ours against cJSON (a tree, printed into a buffer that is there). cJSON is given its texts
+ * The JSON of a connection: as the gateway writes a list, straight from the rows of the aggregator's answer, and from a
+ * record; against cJSON (a tree, printed into a buffer that is there), which is given its records read and its texts
  * for nothing. PS_BENCH_ROUNDS, PS_BENCH_REPEAT (records a round): other numbers.
  */
 #include <cJSON.h>
@@ -11,8 +12,12 @@
 #include "bench/records.h"
 #include "bench/series.h"
 #include "common/base/cleanup.h"
+#include "common/codec/batch.h"
 #include "common/codec/json.h"
+#include "common/codec/msgpack.h"
 #include "common/codec/record_json.h"
+#include "common/codec/row_json.h"
+#include "common/model/value.h"
 
 #define N 1024
 
@@ -85,6 +90,21 @@ static size_t theirs(const struct ps_conn *c, char *text, int room)
 	return n;
 }
 
+/* All records from the rows of one payload. */
+static void rows(const struct ps_value *fields, const uint8_t *data, size_t len, struct ps_buf *buf)
+{
+	struct ps_row_json r;
+	int got;
+
+	ps_buf_reset(buf);
+	if (ps_row_json_init(&r, PS_RECORD_CONN, fields, data, len) < 0)
+		exit(1);
+	while ((got = ps_row_json_next(&r, buf)) > 0)
+		;
+	if (got < 0)
+		exit(1);
+}
+
 static double per(uint64_t began, uint64_t n)
 {
 	return (double)(ps_bench_cpu() - began) / (double)n;
@@ -92,17 +112,29 @@ static double per(uint64_t began, uint64_t n)
 
 int main(void)
 {
-	static double ns[3][PS_BENCH_ROUNDS_MAX];
+	static double ns[4][PS_BENCH_ROUNDS_MAX];
 	static char text[16384];
 	unsigned rounds = ps_bench_rounds(9);
 	uint64_t n = ps_bench_size("PS_BENCH_REPEAT", 50000), began, bytes = 0;
-	_cleanup_(ps_buf_free) struct ps_buf buf = PS_BUF_INIT;
+	_cleanup_(ps_buf_free) struct ps_buf buf = PS_BUF_INIT, names = PS_BUF_INIT;
+	_cleanup_(ps_value_free) struct ps_value *fields = NULL;
+	_cleanup_(ps_batch_free) struct ps_batch batch;
+	const uint8_t *data;
+	size_t len;
 
 	ps_bench_pin();
 	for (uint32_t i = 0; i < N; i++) {
 		ps_bench_record(i, &records[i]);
 		(void)snprintf(records[i].community_id, PS_TEXT_SIZE, "1:LQU9qZlK+B5F3KDmev6m5PMibrg=");
 	}
+	ps_batch_init(&batch, PS_RECORD_CONN);
+	for (uint32_t i = 0; i < N; i++)
+		if (ps_batch_add(&batch, &records[i]) < 0)
+			return 1;
+	ps_batch_payload(&batch, &data, &len);
+	ps_batch_fields(&names, PS_RECORD_CONN);
+	if (ps_msgpack_parse(names.data, names.len, &fields) < 0)
+		return 1;
 	for (unsigned round = 0; round < rounds; round++) {
 		began = ps_bench_cpu();
 		for (uint64_t i = 0; i < n; i++) {
@@ -122,11 +154,16 @@ int main(void)
 			ps_record_json(&buf, PS_RECORD_CONN, &records[i % N]);
 		}
 		ns[2][round] = per(began, n);
+		began = ps_bench_cpu();
+		for (uint64_t i = 0; i < n; i += N)
+			rows(fields, data, len, &buf);
+		ns[3][round] = per(began, (n + N - 1) / N * N);
 	}
 	if (buf.error || !bytes)
 		return 1;
 	ps_bench_series("json.own", "ns", ns[0], rounds);
 	ps_bench_series("json.cjson", "ns", ns[1], rounds);
 	ps_bench_series("json.rest", "ns", ns[2], rounds);
+	ps_bench_series("json.rows", "ns", ns[3], rounds);
 	return 0;
 }
