@@ -213,6 +213,7 @@ def check_established(report, host, pipeline):
     peer.settimeout(0.7)
     client.sendall(b"a")
     report.equal("before the rule data arrives", peer.recv(1), b"a")
+    wait_for("its event arrives", lambda: api.get("/api/connections?port=7104"), 3)
     status, _, rule = api.request("POST", "/api/filters/preview", {"rule_type": "tcp", "dst_port": 7104})
     report.equal("the preview sees the connection", (status, rule["live"], rule["newly_dropped"]), (200, 1, 1))
     rule = api.rule({"rule_type": "tcp", "dst_port": 7104, "enabled": True})
