@@ -25,10 +25,11 @@ void ps_live_namespace(void);
 
 /* 2^bits connections in a table with room for them at PS_TABLE_LOAD_PERCENT. */
 struct ps_live *ps_live_new(const void *object, size_t size, enum ps_rig_variant variant, unsigned bits);
-void ps_live_free(struct ps_live **live);
+void ps_live_free(struct ps_live **p);
 
-/* So many packets from the settings into the stack, data if these have a payload; CPU time of one in ns. */
-double ps_live_run(struct ps_live *l, const char *program, uint32_t packets);
+/* So many packets from the settings through the program of that name into the stack, data if these have a payload; CPU
+ * time of one in ns. */
+double ps_live_run(struct ps_live *l, const char *name, uint32_t packets);
 
 /* Packets that rules have dropped so far. */
 uint64_t ps_live_dropped(struct ps_live *l);
