@@ -352,7 +352,8 @@ def check_rest(report, collector):
         rss = next(int(line.split()[1]) for line in file if line.startswith("VmRSS"))
     note(f"at rest: {100 * used / REST_SECONDS:.2f} % of a CPU, {woken / REST_SECONDS:.1f} wake-ups/s, {rss / 1024:.1f} MiB resident")
     report.check("idle: below 1 % of a CPU", used / REST_SECONDS < 0.01, f"{used:.3f} s of CPU in {REST_SECONDS} s")
-    report.check("idle: at most 10 wake-ups a second", woken / REST_SECONDS <= 10, f"{woken / REST_SECONDS:.1f}")
+    # Ten looks a second at what the aggregator wants of the rule maps, and the tick.
+    report.check("idle: at most 12 wake-ups a second", woken / REST_SECONDS <= 12, f"{woken / REST_SECONDS:.1f}")
 
 
 def check_single(report, collector, host):
@@ -441,7 +442,10 @@ def check_settings(report, collector, host):
     collector.stop()
     collector.start()
     counted_ping(report, collector, host.client, SERVER4, 20, "both again")
-    for args in (["--iface", ""], ["--iface", "ps0,ps0"], ["--iface", "a/b"], ["--xdp-mode", "fast"],
+    with Collector(host.server, "ps0") as nowhere:
+        status, log = nowhere.refused("--iface", "")
+        report.check("no interface named and no default route: may be tried again", status == 1 and 'field="iface"' in log, f"{status} {log}")
+    for args in (["--iface", "ps0,ps0"], ["--iface", "a/b"], ["--xdp-mode", "fast"],
                  ["--max-connections", "1"], ["--group", "no such"]):
         with Collector(host.server, "ps0") as wrong:
             status, log = wrong.refused(*args)
