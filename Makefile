@@ -10,6 +10,8 @@ DEMO_API ?= 127.0.0.1:8080
 DEMO_SECONDS ?=
 CTEST_ARGS ?=
 JOBS ?= $(shell nproc)
+# Most tests wait more than they compute; those that measure run alone.
+TEST_JOBS ?= $(shell expr $(JOBS) + 1)
 
 ROOT := $(filter 0,$(shell id -u))
 BPFTOOL = $(addprefix -DBPFTOOL=,$(shell packaging/setup.sh bpftool))
@@ -54,7 +56,7 @@ test: $(if $(ROOT),install-setup-test) ## sudo make test: installs what is missi
 	@$(MAKE) --no-print-directory all
 	@mkdir -p $(BUILD)/all-tests
 	@printf 'subdirs("%s")\n' '$(CURDIR)/$(BUILD)/debug' '$(CURDIR)/$(BUILD)' > $(BUILD)/all-tests/CTestTestfile.cmake
-	$(call as_owner,ctest --test-dir $(BUILD)/all-tests -j $(JOBS) --output-on-failure $(CTEST_ARGS))
+	$(call as_owner,ctest --test-dir $(BUILD)/all-tests -j $(TEST_JOBS) --output-on-failure $(CTEST_ARGS))
 
 kernels: need-root install-setup-kernels ## sudo make kernels: the kernel part on Debian's kernels, under qemu (some minutes)
 	@$(MAKE) --no-print-directory all
