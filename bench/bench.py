@@ -27,6 +27,7 @@ SKIPPED = 77
 # What runs: a name, and the command. The order is that of the figures.
 RUNS = [
     ("live", ["{bin}/bench_live"]),
+    ("new", ["{bin}/bench_new"]),
     ("classify", ["{bin}/bench_classify"]),
     ("rules", ["{bin}/bench_rules"]),
     ("codec", ["{bin}/bench_codec"]),
@@ -52,6 +53,15 @@ FIGURES = [
      "all that differs. The memory of the kernel's maps has pages of 4 KB, so every line of a cold connection is a TLB miss too"),
     ("3", "added, all connections, Zipf : LRU_HASH", "live.zipf.own - live.zipf.parse",
      "live.zipf.lru - live.zipf.parse", "<=", 0.6, "as figure 2"),
+    ("4", "new connection with its event, 10,000 rules : nf_conntrack's, each over passing the same packet",
+     "new.10k - new.parse", "new.conntrack - new.plain", "<=", 0.8,
+     "the lines of a new record are written once into the table and once into the ring: 9 and 6 of them, TCP"),
+    ("4.rules", "new connection with its event, 10,000 mixed rules : none", "new.10k - new.parse", "new.0 - new.parse", "<=", 1.15,
+     "lines of the indexes of rules that other lines have pushed out of the cache since"),
+    ("5.linear", "100,000 rules in 16 tuples : 1,000 rules walked one by one, each over parse", "classify.16 - classify.parse",
+     "classify.linear - classify.parse", ">=", 100, "lines of 8 MB of rules and indexes that are in no near cache: random keys"),
+    ("5.linear.10k", "10,000 mixed rules : 1,000 rules walked one by one, each over parse", "classify.10k - classify.parse",
+     "classify.linear - classify.parse", ">=", None, ""),
     ("7", "kernel bytes a connection, IPv4 and IPv6 alike : LRU_HASH of the same content", "memory.own", "memory.lru", "<=", 0.6,
      "320 of its bytes are the record itself (192 of them TCP analysis, also set aside for UDP); the index is 2 bytes a slot and a "
      "fifth of the slots to spare, the LRU hash's 90 and more. Needed: TCP lines from a pool"),
@@ -61,6 +71,8 @@ FIGURES = [
      "the texts of addresses and the id, which both write"),
     ("10.read", "hot record read : msgpack-c", "codec.read.own", "codec.read.msgpack-c", ">=", 10,
      "addresses, the id and words are texts and are checked; msgpack-c only tells words by their first letter here"),
+    ("11", "new connections with their events by two CPUs at once : by one, ns a connection", "two.both", "two.one", ">=", 1.3,
+     "both share the last cache and the memory behind it"),
     ("12", "fold of one record into the table : one by one", "fold.own", "fold.unbatched", ">=", 3,
      "the reference is the same table, which touches two lines; what is left is copying the record"),
     ("12.bytes", "bytes a connection in the aggregator", "fold.bytes", None, None, None, ""),
@@ -84,11 +96,8 @@ RATES = ("rest.stats", "rest.conns")
 
 # What nobody has written a program for yet.
 UNMEASURED = [
-    ("4", "new connection and its event : nf_conntrack"),
-    ("5.linear", "classify : 1,000 rules one by one"),
     ("6", "tracking and 10,000 rules : xdp-filter, nft's ingress hook"),
     ("9", "end to end, new connections a second : one record a message with msgpack-c"),
-    ("11", "two CPUs producing : one"),
     ("14.constant", "REST : a constant of the same size"),
 ]
 

@@ -3,6 +3,7 @@
  * and middle time of each. PS_BENCH_ROUNDS, PS_BENCH_REPEAT: other numbers; a smoke run is PS_BENCH_ROUNDS=1
  * PS_BENCH_REPEAT=1000.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 
 #include "bench_mutate.skel.h"
 
+#include "bench/linear.h"
 #include "bench/rules.h"
 #include "bench/series.h"
 #include "common/base/cleanup.h"
@@ -98,10 +100,12 @@ static void measure(struct ps_rig *rig, struct figure *figures, size_t n, uint32
 	for (unsigned round = 0; round < rounds; round++)
 		for (size_t i = 0; i < n; i++) {
 			struct figure *f = &figures[i];
+			bool slow = !strcmp(f->program, "bench_linear"); /* a hundred times the others */
+			uint32_t times = slow ? repeat / 50 + 1 : repeat;
 
 			(void)ps_rule_install(&rig->view, f->set, 0);
-			(void)run(program(rig, f->program), flows, repeat / 20 + 1);
-			f->ns[round] = run(program(rig, f->program), flows, repeat);
+			(void)run(program(rig, f->program), flows, times / 20 + 1);
+			f->ns[round] = run(program(rig, f->program), flows, times);
 		}
 }
 
@@ -126,6 +130,20 @@ static void tell(struct figure *f, struct figure *reference, double goal, const 
 	ps_bench_result(f->id, f->name, ours, theirs, goal, text);
 }
 
+/* UDP between the networks that all packets are from and to, each to a port of its own. */
+static void fill_linear(struct ps_rig *rig)
+{
+	struct bench_rule *r = ps_rig_memory(rig, "bench_rules");
+
+	for (unsigned i = 0; i < BENCH_RULES; i++)
+		r[i] = (struct bench_rule){.saddr = htonl(0x0a000000),
+			.smask = htonl(0xff000000),
+			.daddr = htonl(0x0a000000),
+			.dmask = htonl(0xff000000),
+			.dport = htons((uint16_t)(i + 1)),
+			.proto = IPPROTO_UDP};
+}
+
 static void random_keys(void)
 {
 	struct ps_rig *rig = open_rig();
@@ -141,12 +159,19 @@ static void random_keys(void)
 		{"5.10k", "classify, random keys, 10,000 mixed rules", "bench_classify", mixed(rig, 10000, 0), {0}},
 		{"5.110k", "classify, random keys, 10,000 mixed rules and 100,000 addresses", "bench_classify",
 			mixed(rig, 10000, 100000), {0}},
+		{"5.linear", "1,000 rules one by one", "bench_linear", tuples(rig, 0, 16), {0}},
 	};
 	struct figure *parse = &f[1];
+	size_t linear = PS_ARRAY_SIZE(f) - 1;
 
+	fill_linear(rig);
 	measure(rig, f, PS_ARRAY_SIZE(f), 0);
+	ps_bench_series("classify.parse", "ns", parse->ns, rounds);
+	ps_bench_series("classify.16", "ns", f[2].ns, rounds);
+	ps_bench_series("classify.10k", "ns", f[5].ns, rounds);
+	ps_bench_series("classify.linear", "ns", f[linear].ns, rounds);
 	tell(&f[0], parse, 1, "the floor of the method");
-	for (size_t i = 2; i < PS_ARRAY_SIZE(f); i++)
+	for (size_t i = 2; i < linear; i++)
 		tell(&f[i], parse, i == 3 ? 20 : 3, "with parse, over parse alone");
 	ps_rig_free(&rig);
 }
@@ -158,7 +183,8 @@ static void remembered(void)
 		{"1.run.0", "1,024 hot flows, no rules", "bench_full", tuples(rig, 0, 16), {0}},
 		{"1.run.10k", "1,024 hot flows, 10,000 mixed rules, over no rules", "bench_full", mixed(rig, 10000, 0),
 			{0}},
-		{"1.run.100k", "1,024 hot flows, 100,000 rules, over no rules", "bench_full", mixed(rig, 0, 100000), {0}},
+		{"1.run.100k", "1,024 hot flows, 100,000 rules, over no rules", "bench_full", mixed(rig, 0, 100000),
+			{0}},
 	};
 
 	measure(rig, f, PS_ARRAY_SIZE(f), HOT_FLOWS);

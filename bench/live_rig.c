@@ -97,7 +97,8 @@ static void establish(struct ps_live *l, uint32_t n)
 	}
 }
 
-struct ps_live *ps_live_new(const void *object, size_t size, enum ps_rig_variant variant, unsigned bits)
+struct ps_live *ps_live_empty(
+	const void *object, size_t size, enum ps_rig_variant variant, unsigned bits, uint32_t ring_bytes)
 {
 	struct ps_live *l = calloc(1, sizeof(*l));
 	uint64_t slots = (1ull << bits) * 100 / PS_TABLE_LOAD_PERCENT;
@@ -109,16 +110,24 @@ struct ps_live *ps_live_new(const void *object, size_t size, enum ps_rig_variant
 		.object_size = size,
 		.live_clock = true,
 		.buckets = (uint32_t)((slots + PS_BUCKET_SLOTS - 1) / PS_BUCKET_SLOTS),
-		.ring_bytes = 1 << 20});
+		.ring_bytes = ring_bytes});
 	l->settings = ps_rig_memory(l->rig, "bench_settings");
 	l->settings->net = NET;
 	l->settings->server = htonl(SERVER);
 	l->settings->port = htons(PORT);
 	l->settings->seq = ISN_CLIENT + 1;
 	ps_rig_interface(l->rig, 1, 0, 1500);
-	establish(l, 1u << bits);
+	make_frame(l, &l->syn, PS_F_SYN, false, 0);
 	make_frame(l, &l->data, PS_F_ACK, false, PS_LIVE_PAYLOAD);
 	make_frame(l, &l->ack, PS_F_ACK, false, 0);
+	return l;
+}
+
+struct ps_live *ps_live_new(const void *object, size_t size, enum ps_rig_variant variant, unsigned bits)
+{
+	struct ps_live *l = ps_live_empty(object, size, variant, bits, PS_LIVE_RING);
+
+	establish(l, 1u << bits);
 	return l;
 }
 
@@ -129,9 +138,8 @@ void ps_live_free(struct ps_live **p)
 	*p = NULL;
 }
 
-double ps_live_run(struct ps_live *l, const char *name, uint32_t packets)
+double ps_live_run_frame(struct ps_live *l, const char *name, const struct ps_frame *f, uint32_t packets)
 {
-	const struct ps_frame *f = l->settings->payload ? &l->data : &l->ack;
 	struct xdp_md where = {.data_end = (uint32_t)f->len};
 	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = f->data, .data_size_in = (uint32_t)f->len, .ctx_in = &where,
 		.ctx_size_in = sizeof(where), .repeat = (int)packets, .flags = BPF_F_TEST_XDP_LIVE_FRAMES,
@@ -141,6 +149,11 @@ double ps_live_run(struct ps_live *l, const char *name, uint32_t packets)
 	if (bpf_prog_test_run_opts(program(l, name), &run) != 0)
 		die(name);
 	return (double)(ps_bench_cpu() - began) / packets;
+}
+
+double ps_live_run(struct ps_live *l, const char *name, uint32_t packets)
+{
+	return ps_live_run_frame(l, name, l->settings->payload ? &l->data : &l->ack, packets);
 }
 
 uint64_t ps_live_dropped(struct ps_live *l)

@@ -13,11 +13,13 @@
 #include "harness.h"
 
 #define PS_LIVE_PAYLOAD 10
+#define PS_LIVE_RING (2u << 20) /* of each CPU: the default on two */
 
 struct ps_live {
 	struct ps_rig *rig;
 	struct bench_live *settings; /* shared with the programs */
-	struct ps_frame data, ack;   /* a segment with PS_LIVE_PAYLOAD bytes, and one without */
+	struct ps_frame syn;
+	struct ps_frame data, ack; /* a segment with PS_LIVE_PAYLOAD bytes, and one without */
 };
 
 /* Puts this process into a network namespace of its own, where received packets end at nft's ingress hook. */
@@ -25,11 +27,16 @@ void ps_live_namespace(void);
 
 /* 2^bits connections in a table with room for them at PS_TABLE_LOAD_PERCENT. */
 struct ps_live *ps_live_new(const void *object, size_t size, enum ps_rig_variant variant, unsigned bits);
+/* The same table with nobody in it. */
+struct ps_live *ps_live_empty(
+	const void *object, size_t size, enum ps_rig_variant variant, unsigned bits, uint32_t ring_bytes);
 void ps_live_free(struct ps_live **p);
 
 /* So many packets from the settings through the program of that name into the stack, data if these have a payload; CPU
  * time of one in ns. */
 double ps_live_run(struct ps_live *l, const char *name, uint32_t packets);
+/* The same of this frame. */
+double ps_live_run_frame(struct ps_live *l, const char *name, const struct ps_frame *f, uint32_t packets);
 
 /* Packets that rules have dropped so far. */
 uint64_t ps_live_dropped(struct ps_live *l);

@@ -6,6 +6,8 @@
  */
 #include "bpf/packetscope.bpf.c"
 
+#include "bench/linear.h"
+
 /* The MAC addresses hold the generator's state and from how many flows it draws (a power of two; 0 = each packet
  * another). Behind them: IPv4 without options, UDP. */
 struct bench_frame {
@@ -84,6 +86,43 @@ int bench_classify(struct xdp_md *ctx)
 		return XDP_ABORTED;
 	p.now = ps_now(rt);
 	return ps_verdict_of(ps_rules_get(rt, &p), &p) & PS_VERDICT_DROP ? XDP_DROP : XDP_PASS;
+}
+
+/* What rules cost that are walked one by one. */
+PS_ARRAY(bench_rules, struct bench_rule, BENCH_RULES, BPF_F_MMAPABLE);
+
+struct bench_walk {
+	const struct ps_packet *p;
+	int verdict; /* -1 = none yet */
+};
+
+static long bench_step(__u32 i, struct bench_walk *w)
+{
+	const struct bench_rule *r = bpf_map_lookup_elem(&bench_rules, &i);
+	const struct ps_rule_key *k = &w->p->key;
+
+	if (!r)
+		return 1;
+	if ((k->saddr[0] & r->smask) != r->saddr || (k->daddr[0] & r->dmask) != r->daddr)
+		return 0;
+	if ((r->proto && r->proto != k->proto) || (r->sport && r->sport != k->sport) ||
+		(r->dport && r->dport != k->dport))
+		return 0;
+	w->verdict = r->drop;
+	return 1;
+}
+
+SEC("xdp")
+int bench_linear(struct xdp_md *ctx)
+{
+	struct ps_packet p = {};
+	struct bench_walk w = {&p, -1};
+
+	if (!bench_mutate(ctx))
+		return XDP_ABORTED;
+	bench_read(ctx, &p);
+	bpf_loop(BENCH_RULES, bench_step, &w, 0);
+	return w.verdict > 0 ? XDP_DROP : XDP_PASS;
 }
 
 /* All of it: connections, events, verdicts that are remembered. */
