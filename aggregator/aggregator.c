@@ -38,7 +38,7 @@ int ps_aggregator_new(const struct ps_agg_config *config, const struct ps_agg_ti
 		r = ps_icmp_table_new(&a->icmp);
 	if (r >= 0)
 		r = ps_rule_store_new(config->state_dir, config->boot_id ? config->boot_id : "", ps_agg_wall(now),
-			now->boot, &a->rules);
+			now->boot, &a->rules, err);
 	if (r >= 0)
 		r = new_protected(a, now, err);
 	if (r < 0)

@@ -2,6 +2,7 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -118,6 +119,41 @@ void ps_kernel_maps_free(struct ps_kernel_maps **maps)
 	*maps = NULL;
 }
 
+/* Maps of another version beside where ours would be: its number, the highest there is; 0 = none. */
+static unsigned long other_version(const struct ps_kernel_maps *maps)
+{
+	const char *own = strrchr(maps->dir, '/');
+	char above[sizeof(maps->dir)];
+	unsigned long found = 0;
+	struct dirent *e;
+	DIR *d;
+
+	(void)snprintf(above, sizeof(above), "%.*s", own ? (int)(own - maps->dir) : 0, maps->dir);
+	d = maps->owner.fd ? NULL : opendir(above);
+	while (d && (e = readdir(d)))
+		if (e->d_name[0] == 'v')
+			found = PS_MAX(found, strtoul(e->d_name + 1, NULL, 10));
+	if (d)
+		(void)closedir(d);
+	return found;
+}
+
+static int not_there(const struct ps_kernel_maps *maps, const char *path, struct ps_error *err)
+{
+	unsigned long other = other_version(maps);
+
+	if (!other || other == PS_ABI_VERSION)
+		return ps_error_set(
+			err, -ENOENT, 503, "no_kernel_maps", "", "%s is not there: start the collector", path);
+	return ps_error_set(err, -ENOENT, 503, "no_kernel_maps", "",
+		"the maps in the kernel have layout %lu, this aggregator knows layout %u: the collector that made them "
+		"is "
+		"of %s version, and its programs enforce the rules that they have; restart the collector, or install "
+		"the "
+		"aggregator that goes with it",
+		other, PS_ABI_VERSION, other > PS_ABI_VERSION ? "a newer" : "an older");
+}
+
 /* Opens a pin and checks that the map has the layout that this program was built for. */
 static int pin_open(const struct ps_kernel_maps *maps, const char *name, size_t value_size, size_t entries, int *ret_fd,
 	struct ps_error *err)
@@ -133,8 +169,7 @@ static int pin_open(const struct ps_kernel_maps *maps, const char *name, size_t 
 	if (fd < 0) {
 		r = -errno;
 		if (r == -ENOENT)
-			return ps_error_set(
-				err, r, 503, "no_kernel_maps", "", "%s is not there: start the collector", path);
+			return not_there(maps, path, err);
 		return ps_error_set(err, r, 503, "kernel_maps", "",
 			"cannot open %s: %s; the pins must be readable and writable for this user", path, strerror(-r));
 	}

@@ -126,15 +126,26 @@ static bool exists(const struct ps_rule_file *f, const char *name)
 	return access(path, F_OK) == 0;
 }
 
+static int newer(const struct ps_rule_file *f, const char *name, const struct ps_error *why, struct ps_error *err)
+{
+	return ps_error_set(err, -EPROTO, 500, "newer_file", "state-dir",
+		"%s/%s cannot be used: %s. It is left as it is, and what the kernel enforces too: install the newer "
+		"version "
+		"again, or move %s/rules.json* and rules.log away and import rules that this version has exported.",
+		f->dir, name, why->message, f->dir);
+}
+
 /* rules.json, or what stands in for it. */
 static int read_base(struct ps_rule_file *f, uint64_t time, struct ps_value *warnings, struct ps_set_head *head,
-	struct ps_rule_array *rules)
+	struct ps_rule_array *rules, struct ps_error *ret_err)
 {
 	struct ps_error err = {0};
 	int r = read_set(f, RULES, head, rules, &err);
 
 	if (r >= 0 || r == -ENOMEM)
 		return r;
+	if (r == -EPROTO)
+		return newer(f, RULES, &err, ret_err);
 	if (r == -ENOENT && !exists(f, LAST_GOOD))
 		return 0;
 	warn(warnings, "%s/" RULES " cannot be used: %s%s%s", f->dir, err.field, err.field[0] ? ": " : "", err.message);
@@ -144,6 +155,8 @@ static int read_base(struct ps_rule_file *f, uint64_t time, struct ps_value *war
 	f->fold = true;
 	ps_error_clear(&err);
 	r = read_set(f, LAST_GOOD, head, rules, &err);
+	if (r == -EPROTO)
+		return newer(f, LAST_GOOD, &err, ret_err);
 	if (r == -ENOMEM)
 		return r;
 	if (r >= 0)
@@ -195,7 +208,7 @@ static int read_log(struct ps_rule_file *f, uint64_t time, struct ps_value *warn
 }
 
 int ps_rule_file_open(const char *dir, const char *boot, uint64_t time, struct ps_value *warnings,
-	struct ps_rule_array *ret_rules, bool *ret_rebooted, struct ps_rule_file **ret_file)
+	struct ps_rule_array *ret_rules, bool *ret_rebooted, struct ps_rule_file **ret_file, struct ps_error *err)
 {
 	_cleanup_(ps_rule_file_free) struct ps_rule_file *f = calloc(1, sizeof(*f));
 	_cleanup_(ps_rule_array_free) struct ps_rule_array rules = {0};
@@ -208,7 +221,7 @@ int ps_rule_file_open(const char *dir, const char *boot, uint64_t time, struct p
 	if (!f->dir)
 		return -ENOMEM;
 	(void)snprintf(f->boot, sizeof(f->boot), "%s", boot);
-	r = read_base(f, time, warnings, &head, &rules);
+	r = read_base(f, time, warnings, &head, &rules, err);
 	if (r < 0)
 		return r;
 	f->seq = head.seq;

@@ -35,10 +35,11 @@ struct ps_rule_file;
 /*
  * Reads the set; no file is an empty one. A broken file is put aside (`time`, wall clock ns, names it) and the last
  * good copy is read in its place; what happened is appended to `warnings` (a list). boot: id of this boot.
- * *ret_rebooted: the set was written in another one. Fails only with -ENOMEM.
+ * *ret_rebooted: the set was written in another one. Fails with -ENOMEM, and with -EPROTO (500, "newer_file") for a
+ * directory that a newer version has written: nothing in it is touched.
  */
 int ps_rule_file_open(const char *dir, const char *boot, uint64_t time, struct ps_value *warnings,
-	struct ps_rule_array *ret_rules, bool *ret_rebooted, struct ps_rule_file **ret_file);
+	struct ps_rule_array *ret_rules, bool *ret_rebooted, struct ps_rule_file **ret_file, struct ps_error *err);
 void ps_rule_file_free(struct ps_rule_file **file);
 
 /* Number of the set that is on the disk. */

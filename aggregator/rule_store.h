@@ -33,10 +33,10 @@ struct ps_rule_store;
 
 /*
  * Loads the rules of the state directory. boot_id: of this boot. time: wall clock, ns. What was wrong with the files is
- * in the store's warnings. -ENOMEM.
+ * in the store's warnings. -ENOMEM; -EPROTO fills err: a newer version wrote them.
  */
-int ps_rule_store_new(
-	const char *state_dir, const char *boot_id, uint64_t time, uint64_t boot, struct ps_rule_store **ret_store);
+int ps_rule_store_new(const char *state_dir, const char *boot_id, uint64_t time, uint64_t boot,
+	struct ps_rule_store **ret_store, struct ps_error *err);
 void ps_rule_store_free(struct ps_rule_store **store);
 
 /*

@@ -29,7 +29,7 @@ static void write_text(struct ps_buf *out, const char *name, const char *value)
 
 void ps_rule_text_write(struct ps_buf *out, const struct ps_set_head *head, const struct ps_rule *rules, size_t n)
 {
-	ps_buf_addf(out, "{\"version\": 2, \"seq\": %u", head->seq);
+	ps_buf_addf(out, "{\"version\": %d, \"seq\": %u", PS_RULES_FILE_VERSION, head->seq);
 	write_text(out, "boot", head->boot);
 	if (head->pending) {
 		ps_buf_addf(out, ", \"deadline_boot\": %llu, \"deadline\": %llu, \"id\": %d",
@@ -118,17 +118,15 @@ static void take_text(char *to, size_t size, const struct ps_value *v)
 }
 
 /* A member beside "rules": small, so it is read as a value. An unknown one is left alone. */
-static int read_member(struct ps_set_head *h, int64_t *version, const char *key, size_t key_len, const char *text,
-	size_t len, struct ps_error *err)
+static int read_member(
+	struct ps_set_head *h, const char *key, size_t key_len, const char *text, size_t len, struct ps_error *err)
 {
 	_cleanup_(ps_value_free) struct ps_value *v = NULL;
 	int r = ps_json_parse(text, len, &v, err);
 
 	if (r < 0)
 		return r;
-	if (is(key, key_len, "version"))
-		*version = ps_value_as_int(v, 0);
-	else if (is(key, key_len, "seq"))
+	if (is(key, key_len, "seq"))
 		h->seq = (uint32_t)ps_value_as_uint(v, 0);
 	else if (is(key, key_len, "boot"))
 		take_text(h->boot, sizeof(h->boot), v);
@@ -148,6 +146,28 @@ static int read_member(struct ps_set_head *h, int64_t *version, const char *key,
 	return 0;
 }
 
+/* What "version" says, wherever it stands; 0 = nothing that makes sense. */
+static int64_t version_of(const char *text, size_t len)
+{
+	const char *key, *piece;
+	size_t key_len, piece_len;
+	struct ps_json_scan scan;
+	int64_t version = 0;
+
+	if (ps_json_scan_begin(text, len, '{', &scan, NULL) < 0)
+		return 0;
+	while (ps_json_scan_next(&scan, &key, &key_len, &piece, &piece_len, NULL) > 0) {
+		_cleanup_(ps_value_free) struct ps_value *v = NULL;
+
+		if (!is(key, key_len, "version"))
+			continue;
+		if (ps_json_parse(piece, piece_len, &v, NULL) == 0)
+			version = ps_value_as_int(v, 0);
+		break;
+	}
+	return version;
+}
+
 int ps_rule_text_read(
 	const char *text, size_t len, struct ps_set_head *ret_head, struct ps_rule_array *out, struct ps_error *err)
 {
@@ -155,13 +175,18 @@ int ps_rule_text_read(
 	const char *key, *piece;
 	size_t key_len, piece_len;
 	struct ps_json_scan scan;
-	int64_t version = 0;
+	int64_t version = version_of(text, len);
 	bool rules = false;
 	int r = ps_json_scan_begin(text, len, '{', &scan, err);
 
+	/* Before anything else of it is judged: its rules may have fields that we don't know. */
+	if (version > PS_RULES_FILE_VERSION)
+		return ps_error_set(err, -EPROTO, 500, "newer_file", "version",
+			"written by a newer version of Packet Scope (format %lld, this one knows up to %d)",
+			(long long)version, PS_RULES_FILE_VERSION);
 	while (r >= 0 && (r = ps_json_scan_next(&scan, &key, &key_len, &piece, &piece_len, err)) > 0) {
 		if (!is(key, key_len, "rules")) {
-			r = read_member(&head, &version, key, key_len, piece, piece_len, err);
+			r = read_member(&head, key, key_len, piece, piece_len, err);
 			continue;
 		}
 		if (rules)
@@ -171,7 +196,7 @@ int ps_rule_text_read(
 	}
 	if (r < 0)
 		return r;
-	if ((version != 1 && version != 2) || !rules)
+	if (version < 1 || !rules)
 		return ps_error_set(err, -EINVAL, 400, "bad_value", rules ? "version" : "rules",
 			"not a rule file: \"version\": 2 and \"rules\": [ … ] are expected");
 	*ret_head = head;

@@ -59,8 +59,8 @@ static int read_pending(struct ps_rule_store *s, bool rebooted, uint64_t time, u
 	return r;
 }
 
-int ps_rule_store_new(
-	const char *state_dir, const char *boot_id, uint64_t time, uint64_t boot, struct ps_rule_store **ret_store)
+int ps_rule_store_new(const char *state_dir, const char *boot_id, uint64_t time, uint64_t boot,
+	struct ps_rule_store **ret_store, struct ps_error *err)
 {
 	_cleanup_(ps_rule_store_free) struct ps_rule_store *s = calloc(1, sizeof(*s));
 	bool rebooted = false;
@@ -73,7 +73,7 @@ int ps_rule_store_new(
 	s->warnings = ps_value_list();
 	if (!s->warnings || ps_rule_set_new(&s->set) < 0)
 		return -ENOMEM;
-	r = ps_rule_file_open(state_dir, boot_id, time, s->warnings, &s->rules, &rebooted, &s->file);
+	r = ps_rule_file_open(state_dir, boot_id, time, s->warnings, &s->rules, &rebooted, &s->file, err);
 	if (r >= 0)
 		r = read_pending(s, rebooted, time, boot);
 	if (r < 0)

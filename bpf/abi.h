@@ -16,6 +16,9 @@
 
 #include "limits.h"
 
+/* By how much a layout is longer in the programs that stand in for the next version. */
+#define PS_SHIFT_BYTES (64 * PS_ABI_TEST_SHIFT)
+
 enum ps_family {
 	PS_FAMILY_NONE = 0,
 	PS_FAMILY_IPV4 = 4,
@@ -140,6 +143,9 @@ struct ps_conn_tcp {
 	__u32 hole_start[2];
 	__u32 hole_end[2];
 	char history[PS_HISTORY_MAX]; /* Zeek's letters, upper case = originator at the time; not terminated */
+#if PS_ABI_TEST_SHIFT
+	__u8 shift[PS_SHIFT_BYTES];
+#endif
 };
 
 /* --- ICMP and fragments ------------------------------------------------------------------------ */
@@ -304,7 +310,10 @@ struct ps_rule_index {
 	__u64 fine[1u << PS_INDEX_FINE_BITS];
 };
 
-/* Map "ps_rule_heads": two, one of them in force (ps_runtime.rule_switch). */
+/*
+ * Map "ps_rule_heads": two, one of them in force (ps_runtime.rule_switch). In every version the generation is the first
+ * word: connections keep verdicts under it, so that it must go on where the version before ended.
+ */
 struct ps_rule_head {
 	__u32 generation; /* never 0 once written */
 	__u32 tuples;     /* 0 = no rules */
@@ -346,12 +355,18 @@ struct ps_rule_hits {
 	__u64 last_hit;
 };
 
-/* By rule id. What is told of set 0 and set 1 is only looked at where the unit's flags say so. */
+/*
+ * By rule id. What is told of set 0 and set 1 is only looked at where the unit's flags say so. In every version a row
+ * begins with its hits, and a chunk has PS_ROW_CHUNK of them: an upgrade reads them.
+ */
 struct ps_rule_row {
 	struct ps_rule_hits hits;
 	__u64 until[2];   /* from this time on the rule matches nothing */
 	__u64 told;       /* last drop event of a packet without a connection */
 	__u32 rate_ns[2]; /* time between two packets of one source at the highest rate that passes */
+#if PS_ABI_TEST_SHIFT
+	__u8 shift[PS_SHIFT_BYTES];
+#endif
 };
 
 /* Map "ps_rule_rows": PS_ROW_CHUNKS inner maps, each an array of one of these. */
@@ -493,7 +508,10 @@ struct ps_runtime {
 	__u64 pad[2];
 };
 
-/* Map "ps_meta": one element, written once by the collector when it creates the maps; a later load reads it back. */
+/*
+ * Map "ps_meta": one element, written by the collector when it creates the maps; a later load reads it back. These
+ * words stand where they stand in every version, so that each can tell what another's maps are.
+ */
 struct ps_meta {
 	__u32 abi; /* PS_ABI_VERSION */
 	__u32 buckets;
@@ -503,7 +521,8 @@ struct ps_meta {
 	__u32 cpus;            /* rings */
 	__u32 ring_bytes;      /* of each */
 	__u32 max_connections; /* as asked for */
-	__u32 pad;
+	__u16 former;          /* version that these maps are taking over from; 0 = that is done, or there was none */
+	__u16 swapped;         /* of a takeover: our programs are, or may be, on some interface already */
 };
 
 /*
@@ -533,8 +552,10 @@ struct ps_ledger {
 	__u64 taking_at; /* its position in its ring + 1; 0 = none */
 	__u64 taking_ring;
 	__u64 taking_type;
-	__u64 taking_count; /* received[taking_type] with it */
-	__u64 pad[5];
+	__u64 taking_count;  /* received[taking_type] with it */
+	__u64 waiting_since; /* boot time since when our programs wait for the rules, and a former version's go on; 0 =
+				they don't */
+	__u64 pad[4];
 };
 
 /* Map "ps_ifaces": hash, ifindex -> this. */
@@ -568,7 +589,7 @@ struct ps_const {
 PS_ASSERT_SIZE(struct ps_bucket_tags, 16);
 PS_ASSERT_SIZE(struct ps_conn_hot, 64);
 PS_ASSERT_SIZE(struct ps_conn_cold, 64);
-PS_ASSERT_SIZE(struct ps_conn_tcp, 192);
+PS_ASSERT_SIZE(struct ps_conn_tcp, 192 + PS_SHIFT_BYTES);
 PS_ASSERT_SIZE(struct ps_icmp_key, 40);
 PS_ASSERT_SIZE(struct ps_icmp_val, 112);
 PS_ASSERT_SIZE(struct ps_icmp_entry, 248);
@@ -579,12 +600,13 @@ PS_ASSERT_SIZE(struct ps_rule_unit, 64);
 PS_ASSERT_SIZE(struct ps_rule_tuple, 128);
 PS_ASSERT_SIZE(struct ps_rule_bucket, 64);
 PS_ASSERT_SIZE(struct ps_rule_chunk, 64 * (PS_CHUNK_BUCKETS + PS_UNIT_CHUNK));
-PS_ASSERT_SIZE(struct ps_rule_row, 64);
+PS_ASSERT_SIZE(struct ps_rule_row, 64 + PS_SHIFT_BYTES);
 PS_ASSERT_SIZE(struct ps_event_head, 16);
-PS_ASSERT_SIZE(struct ps_conn_raw, 320);
+PS_ASSERT_SIZE(struct ps_conn_raw, 320 + PS_SHIFT_BYTES);
 PS_ASSERT_SIZE(struct ps_event_icmp, 176);
 PS_ASSERT_SIZE(struct ps_event_drop, 88);
 PS_ASSERT_SIZE(struct ps_runtime, 64);
+PS_ASSERT_SIZE(struct ps_meta, 48);
 PS_ASSERT_SIZE(struct ps_ledger, 512);
 
 #endif

@@ -29,5 +29,11 @@ int ps_alive(const struct ps_pins *pins, struct ps_error *err)
 		return ps_error_set(err, -ETIMEDOUT, 503, "silent", "",
 			"The collector (process %llu) has given no sign of life for %llu s.",
 			(unsigned long long)ledger.pid, (unsigned long long)((now - ledger.alive) / PS_NSEC));
+	if (ledger.waiting_since && now - ledger.waiting_since > PS_TAKEOVER_PATIENCE_NS)
+		return ps_error_set(err, -EAGAIN, 503, "takeover_waits", "",
+			"The new programs have waited %llu s for the rules, and those of the former version go on "
+			"enforcing theirs: start packetscope-aggregator of this version, or see why it does not "
+			"install them.",
+			(unsigned long long)((now - ledger.waiting_since) / PS_NSEC));
 	return 0;
 }

@@ -196,7 +196,7 @@ int ps_chunks_new(const struct ps_pins *pins, int units, int rows, struct ps_run
 	c->runtime = runtime;
 	set_up(&c->units, units, "ps_rule_chunk", sizeof(struct ps_rule_chunk));
 	set_up(&c->rows, rows, "ps_rule_rows", sizeof(struct ps_rule_rows));
-	r = grow(c, 1, 1);
+	r = grow(c, 1, PS_MIN(PS_MAX(1, get(&runtime->row_chunks_wanted)), PS_ROW_CHUNKS));
 	if (r < 0)
 		return ps_error_set(err, r, 500, "no_maps", "", "Cannot make the maps for rules: %s.", strerror(-r));
 	*ret_chunks = PS_TAKE(c);

@@ -16,6 +16,7 @@
 #include "collector/publish.h"
 #include "collector/pump.h"
 #include "collector/runtime.h"
+#include "collector/takeover.h"
 #include "collector/watch.h"
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
@@ -39,6 +40,9 @@ struct collector {
 	struct ps_publish *publish;
 	struct ps_pump *pump;
 	struct ps_record_env env;
+	int takeover;           /* timer; runs while a former version's programs are still in our place */
+	uint64_t waiting_since; /* boot time; 0 = they are not */
+	bool told_waiting;
 	uint64_t told_malformed;
 	uint64_t told_strangers;
 };
@@ -139,6 +143,72 @@ static int on_interfaces(void *arg)
 
 	ps_watch_read(c->watch);
 	return 0;
+}
+
+/* --- taking over -------------------------------------------------------------------------------- */
+
+static void tell_waiting(struct collector *c, uint64_t since)
+{
+	c->waiting_since = since;
+	__atomic_store_n(&c->ledger->waiting_since, since, __ATOMIC_RELAXED);
+}
+
+/* Our programs onto the interfaces, in the place of those that may be there. */
+static int attach(struct collector *c, struct ps_error *err)
+{
+	uint32_t former = ps_takeover_version(ps_maps_takeover(c->maps));
+	int r = ps_takeover_swap(ps_maps_takeover(c->maps));
+
+	if (r < 0)
+		ps_log(PS_LOG_WARN, "some of what the former version counted is lost", "version=%u reason=\"%s\"",
+			former, strerror(-r));
+	r = ps_watch_start(c->watch, err);
+	if (r == 0)
+		r = ps_loop_add_fd(c->loop, ps_watch_fd(c->watch), on_interfaces, c);
+	if (r < 0)
+		return r;
+	ps_maps_settle(c->maps);
+	tell_waiting(c, 0);
+	if (former)
+		ps_log(PS_LOG_INFO, "took over from a former version", "version=%u now=%u pins=%s", former,
+			PS_ABI_VERSION, c->pins.maps);
+	return 0;
+}
+
+static int on_takeover(void *arg)
+{
+	struct collector *c = arg;
+	struct ps_error err = {0};
+	int r;
+
+	if (ps_takeover_waits(ps_maps_takeover(c->maps))) {
+		ps_takeover_follow(ps_maps_takeover(c->maps));
+		if (!c->told_waiting && ps_clock_boot() - c->waiting_since > PS_TAKEOVER_PATIENCE_NS) {
+			c->told_waiting = true;
+			ps_log(PS_LOG_WARN,
+				"still waiting for an aggregator of this version to write the rules: the programs of "
+				"the former one go on enforcing theirs",
+				"version=%u", ps_takeover_version(ps_maps_takeover(c->maps)));
+		}
+		return 0;
+	}
+	ps_loop_set_timer(c->loop, c->takeover, 0);
+	r = attach(c, &err);
+	if (r < 0)
+		ps_log_failure("cannot take over", r, &err);
+	return r;
+}
+
+/* At once, or as soon as there are rules. */
+static int begin_to_attach(struct collector *c, struct ps_error *err)
+{
+	if (!ps_takeover_waits(ps_maps_takeover(c->maps)))
+		return attach(c, err);
+	tell_waiting(c, ps_clock_boot());
+	ps_log(PS_LOG_INFO,
+		"the programs of a former version go on until the aggregator has written the rules in their new form",
+		"version=%u now=%u", ps_takeover_version(ps_maps_takeover(c->maps)), PS_ABI_VERSION);
+	return ps_loop_add_timer(c->loop, PS_TAKEOVER_NS, on_takeover, c, &c->takeover);
 }
 
 /* --- start ------------------------------------------------------------------------------------- */
@@ -245,7 +315,7 @@ static int open_watch(struct collector *c, struct ps_error *err)
 	if (r == 0)
 		r = ps_runtime_open(c->maps, c->settings->report_interval, &c->runtime, err);
 	if (r == 0)
-		r = ps_watch_start(c->watch, err);
+		r = begin_to_attach(c, err);
 	if (r < 0)
 		return r;
 	c->env.iface_name = ps_watch_name;
@@ -260,8 +330,6 @@ static int open_loop(struct collector *c, struct ps_error *err)
 	const int *rings = ps_maps_rings(c->maps, &n);
 	int r = ps_pump_new(c->loop, rings, n, ps_maps_meta(c->maps)->ring_bytes, c->publish, &c->env, &c->pump, err);
 
-	if (r == 0)
-		r = ps_loop_add_fd(c->loop, ps_watch_fd(c->watch), on_interfaces, c);
 	if (r == 0)
 		r = ps_loop_add_fd(c->loop, ps_runtime_fd(c->runtime), on_clock_set, c);
 	if (r == 0)
@@ -317,7 +385,7 @@ static enum ps_exit status_of(int r, const struct ps_error *err)
 {
 	if (r == -EWOULDBLOCK && strcmp(err->code, "already_running") == 0)
 		return PS_EXIT_RUNNING;
-	if (r == -EBUSY && strncmp(err->code, "xdp_", 4) == 0)
+	if ((r == -EBUSY && strncmp(err->code, "xdp_", 4) == 0) || strcmp(err->code, "newer_pins") == 0)
 		return PS_EXIT_HELD;
 	return err->status == 400 ? PS_EXIT_USAGE : PS_EXIT_FAILED;
 }
@@ -353,8 +421,6 @@ enum ps_exit ps_collector_run(const struct ps_settings *settings)
 	r = start(&c, &err);
 	if (r < 0)
 		return fail("cannot start", r, &err);
-	if (ps_pins_clear_other_abi(&c.pins) > 0)
-		ps_log(PS_LOG_INFO, "removed the maps of another version", "pins=%s/maps", c.pins.root);
 	/* libbpf has left; what it needed goes back to the system. */
 	(void)malloc_trim(0);
 	tell_alive(&c, ps_clock_boot());

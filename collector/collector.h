@@ -11,7 +11,7 @@ enum ps_exit {
 	PS_EXIT_OK = 0,
 	PS_EXIT_FAILED = 1,
 	PS_EXIT_USAGE = 2,   /* the command line, the environment or the configuration file */
-	PS_EXIT_HELD = 3,    /* an interface holds another XDP program */
+	PS_EXIT_HELD = 3,    /* an interface holds another XDP program, or a newer version is at work */
 	PS_EXIT_RUNNING = 4, /* another collector works on this pin root or run directory */
 };
 

@@ -42,6 +42,24 @@
 /* Longest pin root; bpffs names stay below 255 bytes. */
 #define PS_PIN_PATH 192
 
+/* Versions of the maps that are looked at: what is there besides two of them was left by accidents. */
+#define PS_PIN_VERSIONS 16
+
+/* While an upgrade waits for the rules it is looked this often whether they have come, and hits are brought over. */
+#define PS_TAKEOVER_NS 100000000ull
+
+/* A packet that the former program began with is through after this: programs run for microseconds. */
+#define PS_SWAP_GRACE_NS 5000000ull
+
+/* An upgrade that has waited this long for the aggregator says so, and --health fails: both are started together. */
+#define PS_TAKEOVER_PATIENCE_NS 30000000000ull
+
+/* Value of a ps_meta of any version, at most: it is read before it is known. */
+#define PS_META_MAX 4096
+
+/* Entries of a hash that are carried over, at most: none of ours has more, but entries come while it is walked. */
+#define PS_CARRY_ENTRIES 65536
+
 /* Priority and handle of our filter where TCX is missing. Low priorities run first; others' rarely are this high. */
 #define PS_CLSACT_PRIORITY 20563
 #define PS_CLSACT_HANDLE 1

@@ -12,6 +12,7 @@
 #include <bpf/libbpf.h>
 
 #include "collector/chunks.h"
+#include "collector/takeover.h"
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
 
@@ -37,6 +38,7 @@ struct ps_maps {
 	struct bpf_object *obj;
 	struct ps_meta meta;
 	bool reused;
+	struct ps_takeover *takeover;
 	int rings[PS_CPUS_MAX];
 	size_t n_rings;
 	struct ps_chunks *chunks;
@@ -138,6 +140,22 @@ static int begin(const struct ps_pins *pins, uint32_t max_connections, struct ps
 	return r;
 }
 
+/* Our pins, or new ones, beside those of an older version or alone. */
+static int find(struct ps_maps *maps, uint32_t max_connections, struct ps_error *err)
+{
+	int r = read_meta(maps->pins, &maps->meta, err);
+
+	maps->reused = r == 0;
+	if (r == -ENOENT)
+		r = begin(maps->pins, max_connections, &maps->meta, err);
+	if (r < 0)
+		return r;
+	r = ps_takeover_find(maps->pins, &maps->meta, maps->reused, &maps->takeover, err);
+	if (r < 0 && !maps->reused)
+		(void)rmdir(maps->pins->maps);
+	return r;
+}
+
 static int set_sizes(const struct ps_maps *maps)
 {
 	int cpus = libbpf_num_possible_cpus();
@@ -184,35 +202,42 @@ static int reuse(const struct ps_maps *maps, struct bpf_map *map, struct ps_erro
 	return r < 0 ? ps_error_set(err, r, 500, "bad_pin", "pin-root", "Cannot use %s: %s.", path, strerror(-r)) : 0;
 }
 
+/* The same for all of them. */
+static int reuse_all(const struct ps_maps *maps, struct ps_error *err)
+{
+	struct bpf_map *map;
+	int r = 0;
+
+	bpf_object__for_each_map(map, maps->obj)
+	{
+		if (r == 0 && !bpf_map__is_internal(map))
+			r = reuse(maps, map, err);
+	}
+	return r;
+}
+
 int ps_maps_prepare(const struct ps_pins *pins, struct bpf_object *obj, uint32_t max_connections,
 	struct ps_maps **ret_maps, struct ps_error *err)
 {
 	_cleanup_(ps_maps_free) struct ps_maps *maps = calloc(1, sizeof(*maps));
-	struct bpf_map *map;
 	int r;
 
 	if (!maps)
 		return -ENOMEM;
 	maps->pins = pins;
 	maps->obj = obj;
-	r = pins ? read_meta(pins, &maps->meta, err) : own_meta(max_connections, &maps->meta);
-	maps->reused = pins && r == 0;
-	if (r == -ENOENT)
-		r = begin(pins, max_connections, &maps->meta, err);
+	r = pins ? find(maps, max_connections, err) : own_meta(max_connections, &maps->meta);
 	if (r < 0)
 		return r;
 	r = set_sizes(maps);
 	if (r < 0)
 		return ps_error_set(err, r, 500, "no_maps", "", "Cannot set the maps' sizes: %s.", strerror(-r));
 	if (maps->reused)
-		bpf_object__for_each_map(map, obj)
-		{
-			if (bpf_map__is_internal(map))
-				continue;
-			r = reuse(maps, map, err);
-			if (r < 0)
-				return r;
-		}
+		r = reuse_all(maps, err);
+	if (r == 0)
+		r = ps_takeover_reuse(maps->takeover, obj, err);
+	if (r < 0)
+		return r;
 	*ret_maps = PS_TAKE(maps);
 	return 0;
 }
@@ -301,10 +326,15 @@ static int keep_fd(struct ps_maps *maps, const struct bpf_map *map)
 static int open_chunks(struct ps_maps *maps, struct ps_error *err)
 {
 	void *runtime = NULL;
+	uint32_t rows;
 	int r = ps_maps_mmap(maps, "ps_runtime", sizeof(struct ps_runtime), &runtime, err);
 
 	if (r < 0)
 		return r;
+	/* Rules of an older version have the rows that they had, for what they have counted. */
+	rows = ps_takeover_row_chunks(maps->takeover);
+	if (rows)
+		((struct ps_runtime *)runtime)->row_chunks_wanted = (__u16)rows;
 	return ps_chunks_new(maps->pins, ps_maps_fd(maps, "ps_rule_chunks"), ps_maps_fd(maps, "ps_rule_rows"), runtime,
 		&maps->chunks, err);
 }
@@ -332,9 +362,13 @@ int ps_maps_commit(struct ps_maps *maps, struct ps_error *err)
 		if (r < 0)
 			return r;
 	}
-	r = fill_rings(maps, err);
+	r = ps_takeover_adopt(maps->takeover, err);
+	if (r == 0)
+		r = fill_rings(maps, err);
 	if (r == 0)
 		r = open_chunks(maps, err);
+	if (r == 0)
+		r = ps_takeover_begin(maps->takeover, maps, err);
 	if (r < 0)
 		return r;
 	if (!maps->reused && bpf_map_update_elem(bpf_map__fd(meta), &zero, &maps->meta, BPF_ANY) < 0)
@@ -348,6 +382,7 @@ void ps_maps_free(struct ps_maps **maps)
 {
 	if (!*maps)
 		return;
+	ps_takeover_free(&(*maps)->takeover);
 	ps_chunks_free(&(*maps)->chunks);
 	for (size_t i = 0; i < (*maps)->n_rings; i++)
 		(void)close((*maps)->rings[i]);
@@ -402,6 +437,24 @@ void ps_maps_unmap(void **memory, size_t size)
 	if (*memory)
 		(void)munmap(*memory, whole_pages(size));
 	*memory = NULL;
+}
+
+struct ps_takeover *ps_maps_takeover(const struct ps_maps *maps)
+{
+	return maps->takeover;
+}
+
+void ps_maps_settle(struct ps_maps *maps)
+{
+	uint32_t zero = 0;
+
+	ps_takeover_rest(maps->takeover);
+	ps_takeover_free(&maps->takeover);
+	if (maps->meta.former) {
+		maps->meta.former = maps->meta.swapped = 0;
+		(void)bpf_map_update_elem(ps_maps_fd(maps, PS_META), &zero, &maps->meta, BPF_ANY);
+	}
+	(void)ps_pins_clear_other_abi(maps->pins);
 }
 
 void ps_maps_note_detached(const struct ps_pins *pins)

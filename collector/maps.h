@@ -19,11 +19,14 @@
 struct bpf_object;
 
 struct ps_maps;
+struct ps_takeover;
 
 /*
- * Before the object is loaded: takes the maps that are pinned, or sets the sizes of new ones for `max_connections` of
+ * Before the object is loaded: takes the maps that are pinned, those of an older version that have the same layout (see
+ * takeover.h), or sets the sizes of new ones for `max_connections` of
  * any kind (buckets = that / PS_TABLE_LOAD_PERCENT / PS_BUCKET_SLOTS, rounded up; one ring for each CPU that is
- * online). -EINVAL: a pin has another layout than the object ("bad_pin"). The object must outlive ps_maps_commit.
+ * online). -EINVAL: a pin has another layout than the object ("bad_pin"); -EEXIST: a newer version is at work
+ * ("newer_pins"). The object must outlive ps_maps_commit.
  *
  * `pins` NULL: the maps are the caller's own; they are pinned nowhere, begin empty, and have a fixed seed, so that the
  * same packets give the same ids.
@@ -43,6 +46,11 @@ bool ps_maps_reused(const struct ps_maps *maps);
 /* After commit. Descriptors are the maps' own; -1 = no such map. */
 int ps_maps_fd(const struct ps_maps *maps, const char *name);
 const int *ps_maps_rings(const struct ps_maps *maps, size_t *ret_n);
+
+/* The takeover from an older version, after commit (takeover.h); NULL = there is none. */
+struct ps_takeover *ps_maps_takeover(const struct ps_maps *maps);
+/* Our programs are attached: ends the takeover, if there is one, and removes the maps of other versions. */
+void ps_maps_settle(struct ps_maps *maps);
 
 /* Makes the chunks for rules that ps_runtime says are wanted. Looks at two words when there is nothing to do. */
 void ps_maps_make_room(struct ps_maps *maps);

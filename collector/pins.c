@@ -23,6 +23,11 @@ static void close_dirp(DIR **d)
 		(void)closedir(*d);
 }
 
+static void set_version(struct ps_pins *pins, uint32_t abi)
+{
+	(void)snprintf(pins->maps, sizeof(pins->maps), "%s/maps/v%u", pins->root, abi);
+}
+
 int ps_pins_init(struct ps_pins *pins, const char *root, gid_t gid, struct ps_error *err)
 {
 	size_t len = strlen(root);
@@ -37,7 +42,7 @@ int ps_pins_init(struct ps_pins *pins, const char *root, gid_t gid, struct ps_er
 	memset(pins, 0, sizeof(*pins));
 	memcpy(pins->root, root, len);
 	pins->gid = gid;
-	(void)snprintf(pins->maps, sizeof(pins->maps), "%s/maps/v%u", pins->root, PS_ABI_VERSION);
+	set_version(pins, PS_ABI_VERSION);
 	(void)snprintf(pins->links, sizeof(pins->links), "%s/link", pins->root);
 	return 0;
 }
@@ -163,6 +168,44 @@ int ps_pins_clear(const char *dir)
 	}
 	if (rmdir(dir) < 0 && errno != ENOENT)
 		return -errno;
+	return n;
+}
+
+void ps_pins_of_version(const struct ps_pins *pins, uint32_t abi, struct ps_pins *ret_pins)
+{
+	*ret_pins = *pins;
+	set_version(ret_pins, abi);
+}
+
+/* The number of a map directory's name; 0 = it is none. */
+static uint32_t version_of(const char *name)
+{
+	char *end = NULL;
+	unsigned long n = name[0] == 'v' && name[1] >= '1' && name[1] <= '9' ? strtoul(name + 1, &end, 10) : 0;
+
+	return end && !*end && n <= UINT16_MAX ? (uint32_t)n : 0;
+}
+
+size_t ps_pins_versions(const struct ps_pins *pins, uint32_t ret_versions[static PS_PIN_VERSIONS])
+{
+	char above[PS_PIN_NAME];
+	_cleanup_(close_dirp) DIR *d = NULL;
+	struct dirent *e;
+	size_t n = 0;
+
+	(void)snprintf(above, sizeof(above), "%s/maps", pins->root);
+	d = opendir(above);
+	while (d && n < PS_PIN_VERSIONS && (e = readdir(d))) {
+		uint32_t version = version_of(e->d_name);
+		size_t at = n;
+
+		if (!version)
+			continue;
+		for (; at > 0 && ret_versions[at - 1] < version; at--)
+			ret_versions[at] = ret_versions[at - 1];
+		ret_versions[at] = version;
+		n++;
+	}
 	return n;
 }
 

@@ -5,12 +5,14 @@
  *	ROOT/link/KIND-IFACE     in 0700: links are nobody's business but the collector's; a dot of the name is a colon
  *
  * A pin keeps its object alive when every program is dead. Maps of another ABI version stand in another directory, so
- * that a layout that has changed is never taken for this one.
+ * that a layout that has changed is never taken for this one; a map whose layout is the same is pinned in both while
+ *one version takes over from another (former.h).
  */
 #ifndef PS_PINS_H
 #define PS_PINS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -48,6 +50,12 @@ int ps_pins_own(const struct ps_pins *pins, const char *path);
 
 /* Removes all pins of a map directory and the directory. Returns how many pins there were, or -errno. */
 int ps_pins_clear(const char *dir);
+
+/* The same root as another ABI version uses it. */
+void ps_pins_of_version(const struct ps_pins *pins, uint32_t abi, struct ps_pins *ret_pins);
+
+/* The ABI versions that have a map directory here, highest first. Returns how many, PS_PIN_VERSIONS at most. */
+size_t ps_pins_versions(const struct ps_pins *pins, uint32_t ret_versions[static PS_PIN_VERSIONS]);
 
 /* Removes the map directories of other ABI versions. Returns how many there were. */
 int ps_pins_clear_other_abi(const struct ps_pins *pins);

@@ -40,15 +40,20 @@ def buffer(layout, *values, size=128):
     return out
 
 
-def attached_program(pin):
-    """A descriptor of the program that a pinned link runs."""
+def attached(pin):
+    """The ids of a pinned link and of the program that it runs."""
     path, info = ctypes.create_string_buffer(os.fsencode(pin)), ctypes.create_string_buffer(64)
     link = bpf(BPF_OBJ_GET, buffer("=Q", ctypes.addressof(path)))
     try:
         bpf(BPF_OBJ_GET_INFO_BY_FD, buffer("=IIQ", link, len(info), ctypes.addressof(info)))
     finally:
         os.close(link)
-    return bpf(BPF_PROG_GET_FD_BY_ID, buffer("=I", struct.unpack_from("=III", info)[2]))
+    return struct.unpack_from("=III", info)[1:]
+
+
+def attached_program(pin):
+    """A descriptor of the program that a pinned link runs."""
+    return bpf(BPF_PROG_GET_FD_BY_ID, buffer("=I", attached(pin)[1]))
 
 
 class Frame:
@@ -80,10 +85,11 @@ class Programs:
     def __enter__(self):
         return self
 
-    def start(self, part, *args):
+    def start(self, part, *args, directory=BIN):
+        """`directory`: where its program is."""
         paths = [f"--{key}={os.path.join(self.directory, name)}" for key, name in (("run-dir", "run"), ("state-dir", "state"))]
         with open(os.path.join(self.directory, f"{part}.log"), "ab") as log:
-            self.running[part] = self.ns.popen(os.path.join(BIN, f"packetscope-{part}"), *paths, f"--pin-root={self.pin_root}", *args,
+            self.running[part] = self.ns.popen(os.path.join(directory, f"packetscope-{part}"), *paths, f"--pin-root={self.pin_root}", *args,
                                                stdout=log, stderr=log, env={**os.environ, "PACKETSCOPE_CONFIG": "/dev/null"})
         return self.running[part].pid
 
@@ -121,4 +127,4 @@ def begin_connections(program, number):
     return number // 2 * 3 + number % 2
 
 
-__all__ = ["Programs", "attached_program", "begin_connections"]
+__all__ = ["Programs", "attached", "attached_program", "begin_connections"]

@@ -112,6 +112,31 @@ static void maps_are_cleared(void **state)
 	assert_int_equal(access(pins.maps, F_OK), -1);
 }
 
+static void versions_highest_first(void **state)
+{
+	static const char *const names[] = {"v2", "v10", "v1", "v0", "v", "v3x", "x4", "v99999"};
+	uint32_t versions[PS_PIN_VERSIONS];
+	struct ps_pins pins, other;
+	char path[64];
+
+	(void)state;
+	assert_int_equal(ps_pins_init(&pins, tempdir_path("", "many"), 0, NULL), 0);
+	assert_int_equal(ps_pins_versions(&pins, versions), 0);
+	assert_int_equal(mkdir(pins.root, 0700), 0);
+	assert_int_equal(mkdir(tempdir_path("", "many/maps"), 0700), 0);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		(void)snprintf(path, sizeof(path), "many/maps/%s", names[i]);
+		assert_int_equal(mkdir(tempdir_path("", path), 0700), 0);
+	}
+	assert_int_equal(ps_pins_versions(&pins, versions), 3);
+	assert_int_equal(versions[0], 10);
+	assert_int_equal(versions[1], 2);
+	assert_int_equal(versions[2], 1);
+	ps_pins_of_version(&pins, 10, &other);
+	assert_string_equal(other.maps, tempdir_path("", "many/maps/v10"));
+	assert_string_equal(other.links, pins.links);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -120,6 +145,7 @@ int main(void)
 		cmocka_unit_test(another_file_system),
 		cmocka_unit_test(links_are_listed),
 		cmocka_unit_test(maps_are_cleared),
+		cmocka_unit_test(versions_highest_first),
 	};
 
 	return cmocka_run_group_tests(tests, tempdir_make, tempdir_remove);

@@ -65,7 +65,7 @@ static struct ps_rule_file *open_dir(const char *dir, struct ps_value *warnings,
 	struct ps_rule_file *f = NULL;
 	bool rebooted;
 
-	assert_int_equal(ps_rule_file_open(dir, "boot", TIME, warnings, ret_rules, &rebooted, &f), 0);
+	assert_int_equal(ps_rule_file_open(dir, "boot", TIME, warnings, ret_rules, &rebooted, &f, NULL), 0);
 	return f;
 }
 
@@ -154,7 +154,8 @@ static const char *const broken[] = {
 	"",
 	"{",
 	"[]",
-	"{\"version\": 3, \"rules\": []}",
+	"{\"version\": 0, \"rules\": []}",
+	"{\"rules\": []}",
 	"{\"version\": 2, \"rules\": [], \"rules\": []}",
 	"{\"version\": 2, \"rules\": []} x",
 	"{\"version\": 2, \"rules\": [{\"id\": 1]}",
@@ -190,6 +191,37 @@ static void a_broken_file_gives_way_to_the_last_good_one(void **state)
 		(void)read_text(in(dir, "rules.json.bad-1700000000"), text, sizeof(text));
 		assert_string_equal(text, broken[i]);
 		assert_int_equal(access(in(dir, "rules.json"), F_OK), -1);
+	}
+}
+
+/* Who goes back to an older program is told so, and finds everything as it was when he comes back. */
+static void a_newer_file_is_left_alone(void **state)
+{
+	static const char newer[] = "{\"rules\": [{\"id\": 0, \"colour\": \"red\"}], \"version\": 3}";
+	static const char *const names[] = {"rules.json", "rules.json.last-good"};
+	const struct ps_rule rules[] = {rule(0, 22, "old")};
+
+	(void)state;
+	for (size_t i = 0; i < PS_ARRAY_SIZE(names); i++) {
+		_cleanup_(ps_value_free) struct ps_value *warnings = ps_value_list();
+		const char *dir = fresh_dir(names[i]);
+		struct ps_rule_file *f = NULL;
+		struct ps_error err = {0};
+		char text[256];
+		_array_ got = {0};
+		bool rebooted;
+
+		assert_int_equal(save(dir, rules, 1, NULL), 0);
+		if (i > 0)
+			(void)unlink(in(dir, names[0]));
+		write_text(in(dir, names[i]), newer);
+		assert_int_equal(ps_rule_file_open(dir, "boot", TIME, warnings, &got, &rebooted, &f, &err), -EPROTO);
+		assert_null(f);
+		assert_string_equal(err.code, "newer_file");
+		assert_non_null(strstr(err.message, names[i]));
+		assert_non_null(strstr(err.message, "install the newer version"));
+		(void)read_text(in(dir, names[i]), text, sizeof(text));
+		assert_string_equal(text, newer);
 	}
 }
 
@@ -498,6 +530,7 @@ int main(void)
 		cmocka_unit_test(no_file_is_no_rules),
 		cmocka_unit_test(what_is_saved_is_loaded),
 		cmocka_unit_test(a_broken_file_gives_way_to_the_last_good_one),
+		cmocka_unit_test(a_newer_file_is_left_alone),
 		cmocka_unit_test(a_missing_file_does_not_open_the_gates),
 		cmocka_unit_test(with_no_good_copy_there_are_no_rules),
 		cmocka_unit_test(a_full_disk_changes_nothing),

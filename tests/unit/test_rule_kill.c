@@ -35,7 +35,7 @@ struct stage {
 
 static void open_stage(struct stage *st)
 {
-	assert_int_equal(ps_rule_store_new(st->dir, "boot", RM_NOW, st->boot, &st->s), 0);
+	assert_int_equal(ps_rule_store_new(st->dir, "boot", RM_NOW, st->boot, &st->s, NULL), 0);
 	assert_true(ps_rule_store_attach(st->s, &st->k.view, RM_NOW, st->boot, NULL) >= 0);
 }
 
@@ -209,7 +209,7 @@ static struct outcome next_start(struct stage *st)
 	struct outcome o;
 
 	ps_rule_store_free(&st->s);
-	assert_int_equal(ps_rule_store_new(st->dir, "boot", RM_NOW, st->boot, &st->s), 0);
+	assert_int_equal(ps_rule_store_new(st->dir, "boot", RM_NOW, st->boot, &st->s, NULL), 0);
 	assert_int_equal(ps_value_count(ps_rule_store_warnings(st->s)), 0);
 	o = outcome_of(st->s);
 	/* and it can go on from there */

@@ -28,7 +28,7 @@ struct fixture {
 static void reopen(struct fixture *f)
 {
 	ps_rule_store_free(&f->s);
-	assert_int_equal(ps_rule_store_new(f->dir, "boot", TIME, BOOT, &f->s), 0);
+	assert_int_equal(ps_rule_store_new(f->dir, "boot", TIME, BOOT, &f->s, NULL), 0);
 }
 
 static int setup(void **state)
@@ -103,7 +103,7 @@ static void agree(struct fixture *f)
 	assert_int_equal(ps_rule_set_new(&set), 0);
 	assert_int_equal(ps_rule_set_compile(set, rules, n, 0, NULL), 0);
 	assert_true(ps_rule_install_current(&f->k.view, set, 0));
-	assert_int_equal(ps_rule_store_new(f->dir, "boot", TIME, BOOT, &other), 0);
+	assert_int_equal(ps_rule_store_new(f->dir, "boot", TIME, BOOT, &other, NULL), 0);
 	others = ps_rule_store_rules(other, &n_other);
 	assert_int_equal(n, n_other);
 	for (size_t i = 0; i < n; i++) {

@@ -31,7 +31,7 @@ struct fixture {
 static void open_store(struct fixture *f, const char *boot_id)
 {
 	ps_rule_store_free(&f->s);
-	assert_int_equal(ps_rule_store_new(f->dir, boot_id, f->time, f->boot, &f->s), 0);
+	assert_int_equal(ps_rule_store_new(f->dir, boot_id, f->time, f->boot, &f->s, NULL), 0);
 	assert_true(ps_rule_store_attach(f->s, &f->k.view, f->time, f->boot, NULL) >= 0);
 }
 
