@@ -35,6 +35,8 @@ int ps_aggregator_new(const struct ps_agg_config *config, const struct ps_agg_ti
 	(void)snprintf(a->kernel_reason, sizeof(a->kernel_reason), "not looked for yet");
 	r = ps_conn_table_new(PS_CONNECTIONS_DEFAULT, &a->conns);
 	if (r >= 0)
+		r = ps_conn_walks_new(ps_agg_wall(now), &a->walks);
+	if (r >= 0)
 		r = ps_icmp_table_new(&a->icmp);
 	if (r >= 0)
 		r = ps_rule_store_new(config->state_dir, config->boot_id ? config->boot_id : "", ps_agg_wall(now),
@@ -156,6 +158,7 @@ void ps_aggregator_free(struct ps_aggregator **agg)
 	ps_rule_store_free(&a->rules);
 	ps_protected_free(&a->protected);
 	ps_icmp_table_free(&a->icmp);
+	ps_conn_walks_free(&a->walks);
 	ps_conn_table_free(&a->conns);
 	free(a);
 	*agg = NULL;
@@ -395,6 +398,7 @@ static struct ps_value *report(struct ps_aggregator *a, const struct ps_agg_time
 	in.ifaces = ifaces;
 	in.n_ifaces = read_ifaces(a, ifaces);
 	ps_conn_table_totals(a->conns, &in.conns);
+	ps_conn_walks_totals(a->walks, &in.walks);
 	rules = ps_rule_store_rules(a->rules, &n);
 	in.rules = (uint32_t)n;
 	for (size_t i = 0; i < n; i++)
@@ -444,6 +448,7 @@ void ps_aggregator_tick(struct ps_aggregator *a, const struct ps_agg_time *now)
 	check_kernel(a, now);
 	ps_rule_store_tick(a->rules, ps_agg_wall(now), now->boot, tell_rule, &t);
 	ps_conn_table_forget(a->conns, now->boot);
+	ps_conn_walks_forget(a->walks, now->boot);
 	if (a->attached) {
 		read_stats(a, now);
 		book_thrown(a);

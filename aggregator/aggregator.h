@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "common/model/conn_table.h"
+#include "aggregator/conn_walk.h"
 #include "aggregator/feed.h"
 #include "aggregator/guard_watch.h"
 #include "aggregator/icmp_table.h"
@@ -84,6 +85,7 @@ struct ps_aggregator {
 
 	/* What is known. */
 	struct ps_conn_table *conns;
+	struct ps_conn_walks *walks; /* lists of conns that are being read */
 	struct ps_icmp_table *icmp;
 	struct ps_feed feed;
 	struct ps_rule_store *rules;

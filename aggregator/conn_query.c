@@ -134,7 +134,35 @@ static int compare_rows(const struct ps_conn_query *q, const struct row *a, cons
 	return q->descending ? -r : r;
 }
 
-/* --- cursor: FIELD.ORDER.VALUE.ID, the value as bytes in hexadecimal ------------------------------ */
+bool ps_conn_query_key(const struct ps_conn_query *q, const struct ps_conn *c, uint64_t *ret_key)
+{
+	const char *p = (const char *)c + q->sort->offset;
+	uint64_t key = row_of(q, c).key;
+
+	*ret_key = q->descending ? ~key : key;
+	if (q->sort->kind == PS_KIND_ADDR)
+		return ((const struct ps_addr *)p)->family != PS_FAMILY_IPV6;
+	return is_number(q->sort->kind) || strnlen(p, 8) < 8;
+}
+
+int ps_conn_query_compare(const struct ps_conn_query *q, const struct ps_conn *a, const struct ps_conn *b)
+{
+	const struct row ra = row_of(q, a), rb = row_of(q, b);
+
+	return compare_rows(q, &ra, &rb);
+}
+
+/* Of addresses and ports, the two ends may yet change places; of the rest, all but these count. */
+bool ps_conn_query_is_fixed(const struct ps_conn_query *q)
+{
+	return q->sort->offset == offsetof(struct ps_conn, id) ||
+	       q->sort->offset == offsetof(struct ps_conn, first_seen) ||
+	       q->sort->offset == offsetof(struct ps_conn, proto);
+}
+
+/*
+ * --- cursor: FIELD.ORDER.VALUE.ID, the value as bytes in hexadecimal; of a field that moves FIELD.ORDER.LIST.PLACE --
+ */
 
 static void cursor_write(const struct ps_conn_query *q, const struct ps_conn *last, char out[static PS_CURSOR_TEXT])
 {
@@ -145,6 +173,13 @@ static void cursor_write(const struct ps_conn_query *q, const struct ps_conn *la
 	for (size_t i = 0; i < size; i++)
 		n += snprintf(out + n, PS_CURSOR_TEXT - (size_t)n, "%02x", value[i]);
 	(void)snprintf(out + n, PS_CURSOR_TEXT - (size_t)n, ".%016llx", (unsigned long long)last->id);
+}
+
+void ps_conn_query_walk_cursor(
+	const struct ps_conn_query *q, uint64_t list, uint64_t at, char out[static PS_CURSOR_TEXT])
+{
+	(void)snprintf(out, PS_CURSOR_TEXT, "%s.%c.%016llx.%016llx", q->sort->name, q->descending ? 'd' : 'a',
+		(unsigned long long)list, (unsigned long long)at);
 }
 
 static int hex_digit(char c)
@@ -166,22 +201,35 @@ static bool hex_read(const char *text, size_t bytes, uint8_t *out)
 	return true;
 }
 
+static bool hex_number(const char *text, uint64_t *ret_number)
+{
+	uint8_t bytes[8];
+
+	if (!hex_read(text, sizeof(bytes), bytes))
+		return false;
+	*ret_number = 0;
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		*ret_number = *ret_number << 8 | bytes[i];
+	return true;
+}
+
 static int cursor_read(struct ps_conn_query *q, const char *text, struct ps_error *err)
 {
 	char head[80];
-	size_t size = kind_size(q->sort->kind);
-	int n = snprintf(head, sizeof(head), "%s.%c.", q->sort->name, q->descending ? 'd' : 'a');
-	uint8_t id[8];
+	bool fixed = ps_conn_query_is_fixed(q), good;
+	size_t size = fixed ? kind_size(q->sort->kind) : 8;
+	size_t n = (size_t)snprintf(head, sizeof(head), "%s.%c.", q->sort->name, q->descending ? 'd' : 'a');
+	const char *second = text + n + 2 * size + 1;
 
-	if (strncmp(text, head, (size_t)n) != 0 || strlen(text) != (size_t)n + 2 * size + 1 + 16 ||
-		text[(size_t)n + 2 * size] != '.' ||
-		!hex_read(text + n, size, (uint8_t *)&q->cursor + q->sort->offset) ||
-		!hex_read(text + (size_t)n + 2 * size + 1, 8, id))
+	good = strncmp(text, head, n) == 0 && strlen(text) == n + 2 * size + 1 + 16 && second[-1] == '.';
+	if (good && fixed)
+		good = hex_read(text + n, size, (uint8_t *)&q->cursor + q->sort->offset) &&
+		       hex_number(second, &q->cursor.id);
+	else if (good)
+		good = hex_number(text + n, &q->walk.list) && hex_number(second, &q->walk.at);
+	if (!good)
 		return ps_error_set(err, -EINVAL, 400, "bad_value", "cursor",
 			"this cursor is not of a page with the same sort and order; leave it out to begin anew");
-	q->cursor.id = 0;
-	for (int i = 0; i < 8; i++)
-		q->cursor.id = q->cursor.id << 8 | id[i];
 	q->has_cursor = true;
 	return 0;
 }
@@ -316,7 +364,7 @@ int ps_conn_query_parse(const struct ps_value *args, struct ps_conn_query *ret_q
 
 /* --- rows --------------------------------------------------------------------------------------- */
 
-static bool matches(const struct ps_conn_query *q, const struct ps_conn *c)
+bool ps_conn_query_matches(const struct ps_conn_query *q, const struct ps_conn *c)
 {
 	char key[PS_KEY_TEXT];
 
@@ -423,23 +471,15 @@ static size_t rows_known(const struct ps_conn_table *table)
 	return totals.live + totals.ended;
 }
 
-int ps_conn_query_run(const struct ps_conn_query *q, const struct ps_conn_table *table, struct ps_conn_page *ret_page)
+/* All rows of the table. Returns how many of those that match come after the cursor. */
+static size_t select_all(const struct ps_conn_query *q, const struct ps_conn_table *table, struct selection *s,
+	struct ps_conn_page *page)
 {
 	const struct row cursor = row_of(q, &q->cursor);
-	struct selection s = {.keep = q->offset + q->limit};
-	_cleanup_free_ struct row *rows = NULL;
-	size_t position = 0, following = 0;
+	size_t position = 0, looks = 0, following = 0;
 	const struct ps_conn *c;
-	struct row *first;
-	size_t looks = 0;
 	bool ended;
 
-	s.room = PS_MIN(2 * s.keep, rows_known(table) + 1); /* room for all: nothing needs to go */
-	s.row = rows = malloc(s.room * sizeof(*rows));
-	if (!rows)
-		return -ENOMEM;
-	ret_page->total = 0;
-	ret_page->next[0] = '\0';
 	while ((c = ps_conn_table_next(table, &position, &ended))) {
 		struct row row;
 
@@ -448,19 +488,66 @@ int ps_conn_query_run(const struct ps_conn_query *q, const struct ps_conn_table 
 			position--; /* this one again: it may have gone */
 			continue;
 		}
-		if ((ended && !q->ended) || !matches(q, c))
+		if ((ended && !q->ended) || !ps_conn_query_matches(q, c))
 			continue;
-		ret_page->total++;
+		page->total++;
 		row = row_of(q, c);
 		if (q->has_cursor && compare_rows(q, &row, &cursor) <= 0)
 			continue;
 		following++;
-		select_row(q, &s, &row);
+		select_row(q, s, &row);
 	}
+	return following;
+}
+
+/* The default of those who only want to see what goes on: the table knows it without looking at the others. */
+static bool is_plain(const struct ps_conn_query *q)
+{
+	return q->sort->offset == offsetof(struct ps_conn, last_seen) && !q->has_cursor && !q->ended && q->proto < 0 &&
+	       q->state < 0 && q->port < 0 && !q->ip.family && !q->q[0];
+}
+
+static size_t select_seen(const struct ps_conn_query *q, const struct ps_conn_table *table, struct selection *s,
+	struct ps_conn_page *page)
+{
+	struct ps_conn_totals totals;
+	const struct ps_conn *c;
+	size_t position = 0;
+
+	for (;;) {
+		struct row row;
+		uint64_t last = s->was_full ? s->last.key : q->descending ? 0 : UINT64_MAX;
+
+		c = ps_conn_table_seen(table, &position, q->descending ? last : 0, q->descending ? UINT64_MAX : last);
+		if (!c)
+			break;
+		row = row_of(q, c);
+		select_row(q, s, &row);
+	}
+	ps_conn_table_totals(table, &totals);
+	page->total = totals.live;
+	return totals.live;
+}
+
+int ps_conn_query_run(const struct ps_conn_query *q, const struct ps_conn_table *table, struct ps_conn_page *ret_page)
+{
+	struct selection s = {.keep = q->offset + q->limit};
+	_cleanup_free_ struct row *rows = NULL;
+	size_t following;
+	struct row *first;
+
+	s.room = PS_MIN(2 * s.keep, rows_known(table) + 1); /* room for all: nothing needs to go */
+	s.row = rows = malloc(s.room * sizeof(*rows));
+	if (!rows)
+		return -ENOMEM;
+	ret_page->total = 0;
+	ret_page->next[0] = '\0';
+	following = is_plain(q) ? select_seen(q, table, &s, ret_page) : select_all(q, table, &s, ret_page);
 	first = page_of(q, &s, &ret_page->n);
 	for (size_t i = 0; i < ret_page->n; i++)
 		ret_page->row[i] = first[i].conn;
-	if (ret_page->n && following > q->offset + ret_page->n)
+	ret_page->more = ret_page->n && following > q->offset + ret_page->n;
+	if (ret_page->more && ps_conn_query_is_fixed(q))
 		cursor_write(q, ret_page->row[ret_page->n - 1], ret_page->next);
 	return 0;
 }
@@ -472,12 +559,13 @@ bool ps_conn_query_scan(const struct ps_conn_query *q, const struct ps_conn_tabl
 	bool ended;
 
 	ret_page->n = ret_page->total = 0;
+	ret_page->more = false;
 	ret_page->next[0] = '\0';
 	for (size_t looks = 0; looks < PS_SCAN_LOOKS && ret_page->n < q->limit; looks++) {
 		c = ps_conn_table_next(table, position, &ended);
 		if (!c)
 			return false;
-		if ((!ended || q->ended) && matches(q, c))
+		if ((!ended || q->ended) && ps_conn_query_matches(q, c))
 			ret_page->row[ret_page->n++] = c;
 	}
 	return true;

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "aggregator/conn_query.h"
+#include "aggregator/conn_walk.h"
 #include "aggregator/icmp_query.h"
 #include "aggregator/limits.h"
 #include "aggregator/top_query.h"
@@ -75,8 +75,9 @@ static int conns_list(struct ps_call *c)
 	if (r < 0)
 		return r;
 	ps_aggregator_refresh(c->a, c->now);
-	if (ps_conn_query_run(&q, c->a->conns, page) < 0)
-		return ps_call_no_memory(c);
+	r = ps_conn_walks_page(c->a->walks, &q, c->a->conns, c->now->boot, page, &c->answer->error);
+	if (r < 0)
+		return r == -ENOMEM ? ps_call_no_memory(c) : r;
 	r = begin_page(c, PS_RECORD_CONN, page->total, page->next);
 	for (size_t i = 0; r >= 0 && i < page->n; i++)
 		r = add_record(c, page->row[i]);

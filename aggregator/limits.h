@@ -77,6 +77,17 @@
 #define PS_TOP_MAX 200
 #define PS_TOP_ACTIVE_MAX_S 86400
 
+/*
+ * Lists that are read page by page while they move (conn_walk.h). A first page takes 800 bytes for 100 rows: 2 MB are
+ * 2,600 of them, 20 s of as many different ones as can be answered. A list of a million takes 16 MB; it is kept as long
+ * as a person reads a page, and one that was asked for a moment ago is not taken away from under its reader.
+ */
+#define PS_WALK_FIRST_BYTES (2u << 20)
+#define PS_WALK_LIST_BYTES (40u << 20)
+#define PS_WALK_LISTS 64
+#define PS_WALK_NS 120000000000ull
+#define PS_WALK_BUSY_NS 5000000000ull
+
 /* Bytes of a free-text search. */
 #define PS_QUERY_TEXT_MAX 128
 

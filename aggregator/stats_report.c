@@ -148,6 +148,9 @@ static struct ps_value *table(const struct ps_stats_input *in)
 	put_u64(&f, "ended", in->conns.ended);
 	put_u64(&f, "refused", in->conns.refused);
 	put_u64(&f, "icmp", in->icmp_entries);
+	put_u64(&f, "lists", in->walks.lists);
+	put_u64(&f, "list_bytes", in->walks.bytes);
+	put_u64(&f, "lists_refused", in->walks.refused);
 	return finish(&f);
 }
 

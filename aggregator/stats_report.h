@@ -6,6 +6,7 @@
 
 #include <stdint.h>
 
+#include "aggregator/conn_walk.h"
 #include "common/model/conn_table.h"
 #include "aggregator/kernel.h"
 #include "aggregator/sweep.h"
@@ -24,6 +25,7 @@ struct ps_stats_input {
 	const struct ps_ledger *ledger;
 	const struct ps_sweep_result *sweep; /* the last one */
 	struct ps_conn_totals conns;
+	struct ps_conn_walks_totals walks;
 	uint64_t icmp_entries;
 	uint32_t slots, max_connections;
 	uint32_t generation, rules, rules_enabled;

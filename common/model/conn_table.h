@@ -52,6 +52,13 @@ const struct ps_conn *ps_conn_table_find(const struct ps_conn_table *t, uint64_t
  */
 const struct ps_conn *ps_conn_table_next(const struct ps_conn_table *t, size_t *position, bool *ret_ended);
 
+/*
+ * Walks the living ones whose last_seen is from `from` to `to` (both included), which may be others with each call;
+ * starts at *position 0, NULL at the end. Looks at no record on its way: 1 ns for each that is left out. Those that
+ * were added last come first. A position is good until the table changes.
+ */
+const struct ps_conn *ps_conn_table_seen(const struct ps_conn_table *t, size_t *position, uint64_t from, uint64_t to);
+
 /* Forgets ended connections that are too old. */
 void ps_conn_table_forget(struct ps_conn_table *t, uint64_t now);
 

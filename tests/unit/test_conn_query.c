@@ -90,7 +90,7 @@ static void defaults(void **state)
 	assert_int_equal(ps_conn_query_run(&q, table, &page), 0);
 	assert_int_equal(page.n, 100);
 	assert_int_equal(page.total, N - N / 10);
-	assert_int_not_equal(page.next[0], 0);
+	assert_true(page.more);
 	for (size_t i = 1; i < page.n; i++)
 		assert_true(page.row[i - 1]->last_seen >= page.row[i]->last_seen);
 }
@@ -118,6 +118,10 @@ static void bad_arguments_are_named(void **state)
 		{"{\"cursor\": \"last_seen.d.00.0000000000000001\"}", "cursor"},
 		{"{\"cursor\": \"last_seen.a.0000000000000000.0000000000000001\"}", "cursor"},
 		{"{\"cursor\": \"last_seen.d.000000000000000g.0000000000000001\"}", "cursor"},
+		{"{\"cursor\": \"last_seen.d.0000000000000001.000000000000000g\"}", "cursor"},
+		{"{\"cursor\": \"id.d.0000000000000001.0000000000000001\"}", "cursor"},
+		{"{\"cursor\": \"id.d.00000000000000g1.0000000000000001\", \"sort\": \"id\"}", "cursor"},
+		{"{\"cursor\": \"proto.d.0006.0000000000000001\", \"sort\": \"proto\"}", "cursor"},
 	};
 
 	(void)state;
@@ -164,39 +168,6 @@ static void filters(void **state)
 	assert_int_equal(count("{\"proto\": \"tcp\", \"state\": \"unreplied\"}"), 0);
 }
 
-/* Every field, both ways, by pages: each row once, in an order that never turns back. */
-static void pages_of_every_order(void **state)
-{
-	const struct ps_schema *schema = &ps_schemas[PS_RECORD_CONN];
-
-	(void)state;
-	for (size_t f = 0; f < 2 * schema->n_fields; f++) {
-		static unsigned met[N + 1];
-		char args[512], cursor[PS_CURSOR_TEXT] = "";
-		size_t rows = 0;
-
-		memset(met, 0, sizeof(met));
-		do {
-			struct ps_conn_page page;
-			struct ps_conn_query q;
-
-			(void)snprintf(args, sizeof(args),
-				"{\"sort\": \"%s\", \"order\": \"%s\", \"limit\": 97, \"cursor\": \"%s\"}",
-				schema->fields[f / 2].name, f % 2 ? "asc" : "desc", cursor);
-			assert_int_equal(parse(args, &q, NULL), 0);
-			assert_int_equal(ps_conn_query_run(&q, table, &page), 0);
-			assert_int_equal(page.total, N - N / 10);
-			for (size_t i = 0; i < page.n; i++)
-				met[page.row[i]->id / 16]++;
-			rows += page.n;
-			(void)snprintf(cursor, sizeof(cursor), "%s", page.next);
-		} while (*cursor);
-		assert_int_equal(rows, N - N / 10);
-		for (int i = 1; i <= N; i++)
-			assert_int_equal(met[i], i % 10 != 0);
-	}
-}
-
 /* Many more rows than a selection holds, in ascending, descending and random order of arrival, with many equal keys. */
 static void many_more_rows_than_a_page(void **state)
 {
@@ -241,7 +212,8 @@ static void many_more_rows_than_a_page(void **state)
 			}
 			q.cursor = last;
 			q.has_cursor = true;
-		} while (page.next[0]);
+			assert_string_equal(page.next, "");
+		} while (page.more);
 		assert_int_equal(rows, ROWS);
 	}
 }
@@ -273,7 +245,7 @@ static void offsets(void **state)
 			assert_int_equal(ps_conn_query_run(&q, table, &page), 0);
 			assert_int_equal(page.total, N - N / 10);
 			assert_int_equal(page.n, PS_MIN(rest, (size_t)100));
-			assert_int_equal(page.next[0] != '\0', rest > 100);
+			assert_int_equal(page.more, rest > 100);
 			for (size_t i = 0; i < page.n; i++)
 				assert_int_equal(page.row[i]->id, ids[offsets[o] + i]);
 		}
@@ -383,7 +355,6 @@ int main(void)
 		TEST(defaults),
 		TEST(bad_arguments_are_named),
 		TEST(filters),
-		TEST(pages_of_every_order),
 		TEST(many_more_rows_than_a_page),
 		TEST(offsets),
 		TEST(orders_mean_what_they_say),

@@ -269,6 +269,53 @@ static void walking_while_it_changes(void **state)
 		assert_true(met[id] <= 1);
 }
 
+/* Those that were seen in any span of time are found, living ones only, whatever happened to the table before. */
+static void seen_in_a_span(void **state)
+{
+	enum {
+		MANY = 3 * PS_CONN_BLOCK + 7
+	};
+	_cleanup_(ps_conn_table_free) struct ps_conn_table *t = NULL;
+	static bool met[MANY + 1];
+	uint64_t rnd = 9;
+
+	(void)state;
+	assert_int_equal(ps_conn_table_new(MANY, &t), 0);
+	for (unsigned round = 0; round < 400; round++) {
+		uint64_t from = mk_random(&rnd) % 1000, to = round % 3 ? from + mk_random(&rnd) % 300 : UINT64_MAX;
+		size_t position = 0, n = 0;
+		const struct ps_conn *c;
+
+		for (unsigned i = 0; i < 60; i++) {
+			struct ps_conn change = rec(1 + mk_random(&rnd) % MANY, round + 1);
+
+			change.last_seen = mk_random(&rnd) % 1000;
+			change.end_reason = PS_END_FIN;
+			(void)ps_conn_table_apply(t, &change, mk_random(&rnd) % 4 == 0, round);
+		}
+		if (round % 50 == 49)
+			ps_conn_table_forget(t, PS_ENDED_NS + round - 20);
+		memset(met, 0, sizeof(met));
+		while ((c = ps_conn_table_seen(t, &position, from, to))) {
+			assert_false(met[c->id]);
+			met[c->id] = true;
+		}
+		for (uint64_t id = 1; id <= MANY; id++) {
+			bool ended = true;
+
+			c = ps_conn_table_find(t, id, &ended);
+			/* A time of zero counts as the first nanosecond. */
+			assert_int_equal(met[id], c && !ended && PS_MAX(c->last_seen, 1ull) >= PS_MAX(from, 1ull) &&
+							  c->last_seen <= PS_MAX(to, 1ull));
+			n += met[id];
+		}
+		assert_true(round < 10 || to != UINT64_MAX || from > 900 || n > 0);
+	}
+	ps_conn_table_mark(t);
+	assert_true(ps_conn_table_forget_unseen(t, NULL, NULL) > 0);
+	assert_null(ps_conn_table_seen(t, &(size_t){0}, 0, UINT64_MAX));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -281,6 +328,7 @@ int main(void)
 		cmocka_unit_test(unseen_ones_end),
 		cmocka_unit_test(like_an_array),
 		cmocka_unit_test(walking_while_it_changes),
+		cmocka_unit_test(seen_in_a_span),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
