@@ -9,11 +9,13 @@
 #include "gateway/gzip.h"
 #include "gateway/problem.h"
 #include "gateway/route.h"
+#include "gateway/share.h"
 
 #define JSON_TYPE "application/json"
 
 void ps_exchange_free(struct ps_exchange *x)
 {
+	ps_share_leave(x);
 	ps_http_request_free(&x->req);
 	ps_http_response_free(&x->resp);
 	ps_value_free(&x->args);
@@ -41,12 +43,18 @@ static void common_headers(struct ps_exchange *x)
 	}
 }
 
+static void done(struct ps_exchange *x)
+{
+	ps_share_answered(x);
+	x->done(x);
+}
+
 static void finish(struct ps_exchange *x)
 {
 	ps_gzip_response(&x->resp, x->req.headers.accept_encoding);
 	common_headers(x);
 	x->answered = true;
-	x->done(x);
+	done(x);
 }
 
 static void refuse(struct ps_exchange *x, const struct ps_error *err, const struct ps_value *more)
@@ -68,13 +76,13 @@ void ps_refuse(struct ps_exchange *x, const struct ps_error *err)
 void ps_answer_problem(struct ps_exchange *x, const struct ps_error *err)
 {
 	refuse(x, err, NULL);
-	x->done(x);
+	done(x);
 }
 
 void ps_answer_refusal(struct ps_exchange *x, const struct ps_error *err, const struct ps_reply *reply)
 {
 	refuse(x, err, reply ? reply->body : NULL);
-	x->done(x);
+	done(x);
 }
 
 void ps_answer_body(struct ps_exchange *x, int status, const char *content_type)

@@ -13,6 +13,7 @@
 
 struct ps_events;
 struct ps_route;
+struct ps_share;
 
 /* What every request shares. No state: the parts have it. */
 struct ps_gateway {
@@ -27,7 +28,8 @@ struct ps_gateway {
 		uint64_t expired, evicted;
 		size_t connections; /* open, event streams among them */
 	} totals;
-	unsigned large_lists; /* lists of more than one page that are being put together */
+	struct ps_share *shares; /* questions that are being asked (share.h) */
+	unsigned large_lists;    /* lists of more than one page that are being put together */
 };
 
 struct ps_exchange {
@@ -44,6 +46,9 @@ struct ps_exchange {
 	void (*cut)(struct ps_exchange *x);
 	void (*extend)(struct ps_exchange *x); /* the answer's deadline begins anew */
 	bool answered;
+	/* share.h; NULL: it asks for itself */
+	struct ps_share *share;
+	struct ps_exchange *share_next;
 };
 
 void ps_exchange_free(struct ps_exchange *x); /* what it holds, not itself */

@@ -5,6 +5,7 @@
 #include "gateway/exchange.h"
 #include "gateway/param.h"
 #include "gateway/route.h"
+#include "gateway/share.h"
 
 static int refuse(struct ps_exchange *x, int r, const struct ps_error *err)
 {
@@ -93,6 +94,6 @@ void ps_gateway_run(struct ps_exchange *x)
 	} else if (read_query(x, &err) < 0) {
 		ps_answer_problem(x, &err);
 	} else {
-		x->route->handler(x);
+		ps_share_run(x);
 	}
 }

@@ -59,6 +59,7 @@ const char *ps_http_phrase(int status)
 		{404, "Not Found"},
 		{405, "Method Not Allowed"},
 		{409, "Conflict"},
+		{410, "Gone"},
 		{412, "Precondition Failed"},
 		{413, "Content Too Large"},
 		{414, "URI Too Long"},
@@ -256,6 +257,34 @@ const char *ps_http_response_get(const struct ps_http_response *resp, const char
 	return NULL;
 }
 
+void ps_http_shared_free(struct ps_http_shared **shared)
+{
+	struct ps_http_shared *s = *shared;
+
+	*shared = NULL;
+	if (!s || --s->holders)
+		return;
+	ps_buf_free(&s->body);
+	free(s);
+}
+
+void ps_http_response_share(struct ps_http_response *to, struct ps_http_response *from)
+{
+	if (!from->shared) {
+		struct ps_http_shared *s = malloc(sizeof(*s));
+
+		if (!s) {
+			to->error = -ENOMEM;
+			return;
+		}
+		*s = (struct ps_http_shared){.holders = 1, .body = from->body};
+		from->body = (struct ps_buf)PS_BUF_INIT;
+		from->shared = s;
+	}
+	to->shared = from->shared;
+	to->shared->holders++;
+}
+
 void ps_http_response_reset(struct ps_http_response *resp)
 {
 	ps_http_response_free(resp);
@@ -266,6 +295,7 @@ void ps_http_response_free(struct ps_http_response *resp)
 	for (size_t i = 0; i < resp->n_headers; i++)
 		free(resp->header[i].value);
 	ps_buf_free(&resp->body);
+	ps_http_shared_free(&resp->shared);
 	if (resp->stream.close)
 		resp->stream.close(resp->stream.arg);
 	*resp = (struct ps_http_response){0};

@@ -106,10 +106,18 @@ struct ps_stream {
 	bool endless; /* a stream of events: it has no deadline, and a place of its own */
 };
 
+/* A body that several answers have. Whoever holds it lets it go with ps_http_shared_free. */
+struct ps_http_shared {
+	unsigned holders;
+	struct ps_buf body;
+};
+void ps_http_shared_free(struct ps_http_shared **shared);
+
 struct ps_http_response {
 	int status;
 	struct ps_buf body;
-	const void *fixed; /* instead of body: bytes that live as long as the program */
+	struct ps_http_shared *shared; /* instead of body */
+	const void *fixed;             /* instead of body: bytes that live as long as the program */
 	size_t fixed_len;
 	struct ps_stream stream; /* instead of body */
 	size_t n_headers;
@@ -124,6 +132,8 @@ struct ps_http_response {
  */
 void ps_http_response_header(struct ps_http_response *resp, const char *name, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+/* Gives `to` the body of `from`, which keeps it. Without memory: to->error. */
+void ps_http_response_share(struct ps_http_response *to, struct ps_http_response *from);
 /* The value of a header that was added, or NULL. Case matters. */
 const char *ps_http_response_get(const struct ps_http_response *resp, const char *name);
 /* Empties it for another answer. */

@@ -313,6 +313,13 @@ static void free_buffer(void *cls)
 	free(cls);
 }
 
+static void free_shared(void *cls)
+{
+	struct ps_http_shared *shared = cls;
+
+	ps_http_shared_free(&shared);
+}
+
 static ssize_t on_read(void *cls, uint64_t position, char *buf, size_t max)
 {
 	struct request *rq = cls;
@@ -349,7 +356,7 @@ static struct MHD_Response *response_new(struct request *rq)
 	struct ps_http_response *resp = &rq->x.resp;
 	struct MHD_Response *r;
 
-	if (resp->error || resp->body.error) {
+	if (resp->error || resp->body.error || (resp->shared && resp->shared->body.error)) {
 		static char text[] = "The answer does not fit into memory.\n";
 
 		resp->status = 500;
@@ -360,6 +367,13 @@ static struct MHD_Response *response_new(struct request *rq)
 			resp->fixed_len, (void *)(uintptr_t)resp->fixed, MHD_RESPMEM_PERSISTENT);
 	if (resp->stream.read)
 		return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, PS_HTTP_PIECE, on_read, rq, NULL);
+	if (resp->shared) {
+		r = MHD_create_response_from_buffer_with_free_callback_cls(
+			resp->shared->body.len, resp->shared->body.data, free_shared, resp->shared);
+		if (r)
+			resp->shared = NULL;
+		return r;
+	}
 	r = MHD_create_response_from_buffer_with_free_callback_cls(
 		resp->body.len, resp->body.data, free_buffer, resp->body.data);
 	if (r)

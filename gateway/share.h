@@ -1,0 +1,24 @@
+/*
+ * Requests that ask the same at the same time share one answer: while one waits for another part, the same ones that
+ * come meanwhile wait for each other, and when it is answered they are asked as one. So none gets an answer older than
+ * its question, and a hundred pages that look at the same list cost the other parts as much as two.
+ *
+ * The same are GETs of one route with the same parameters, and the same headers that an answer depends on. What is
+ * streamed is not shared: each of those that waited gets a stream of its own.
+ */
+#ifndef PS_SHARE_H
+#define PS_SHARE_H
+
+struct ps_exchange;
+
+/* Calls the handler of the exchange's route, now or when the same question has been answered. */
+void ps_share_run(struct ps_exchange *x);
+
+/* To be called when the exchange has been answered, before it is told so: gives the answer to those who wait for it,
+ * and lets those begin that came too late for it. */
+void ps_share_answered(struct ps_exchange *x);
+
+/* The exchange is about to go, answered or not. */
+void ps_share_leave(struct ps_exchange *x);
+
+#endif

@@ -1,0 +1,220 @@
+/* Same questions at the same time: who gets whose answer, how often is asked, and who may leave when. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "common/base/cleanup.h"
+#include "gateway/exchange.h"
+#include "gateway/route.h"
+#include "gateway/share.h"
+
+#define N 6
+
+static struct ps_gateway gateway;
+static struct ps_exchange x[N];
+static struct ps_exchange *asked[4 * N]; /* whose handler was called, in turn */
+static unsigned n_asked, n_done;
+
+static void handler(struct ps_exchange *e)
+{
+	asked[n_asked++] = e;
+}
+
+static void done(struct ps_exchange *e)
+{
+	(void)e;
+	n_done++;
+}
+
+static const struct ps_route route = {.method = PS_HTTP_GET, .handler = handler, .part = PS_PART_AGGREGATOR};
+static const struct ps_route other = {.method = PS_HTTP_GET, .handler = handler, .part = PS_PART_AGGREGATOR};
+static const struct ps_route own = {.method = PS_HTTP_GET, .handler = handler, .part = PS_PARTS};
+
+static int setup(void **state)
+{
+	(void)state;
+	gateway = (struct ps_gateway){.access = {.hostname = "", .allow_host = "", .cors_origin = ""}};
+	memset(x, 0, sizeof(x));
+	n_asked = n_done = 0;
+	for (int i = 0; i < N; i++) {
+		x[i].gateway = &gateway;
+		x[i].route = &route;
+		x[i].done = done;
+		x[i].req.method = PS_HTTP_GET;
+		x[i].args = ps_value_map();
+		assert_non_null(x[i].args);
+	}
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	for (int i = 0; i < N; i++)
+		ps_exchange_free(&x[i]);
+	assert_null(gateway.shares);
+	return 0;
+}
+
+static void answer(struct ps_exchange *e, const char *text)
+{
+	ps_buf_adds(&e->resp.body, text);
+	ps_answer_json(e, 200);
+}
+
+static void has(const struct ps_exchange *e, const char *text)
+{
+	const struct ps_buf *body = e->resp.shared ? &e->resp.shared->body : &e->resp.body;
+
+	assert_true(e->answered);
+	assert_int_equal(e->resp.status, 200);
+	assert_int_equal(body->len, strlen(text) + 1);
+	assert_memory_equal(body->data, text, strlen(text));
+	assert_string_equal(ps_http_response_get(&e->resp, "Content-Type"), "application/json");
+	assert_non_null(ps_http_response_get(&e->resp, "Cache-Control"));
+}
+
+/* Who comes while it is asked does not get that answer, which may be older than the question. */
+static void none_gets_an_answer_older_than_its_question(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 4; i++)
+		ps_share_run(&x[i]);
+	assert_int_equal(n_asked, 1);
+	answer(&x[0], "first");
+	assert_int_equal(n_done, 1);
+	has(&x[0], "first");
+	assert_int_equal(n_asked, 2);
+	assert_ptr_equal(asked[1], &x[1]); /* who waited longest */
+	ps_share_run(&x[4]);
+	assert_int_equal(n_asked, 2);
+	answer(&x[1], "second");
+	assert_int_equal(n_done, 4);
+	for (int i = 1; i < 4; i++)
+		has(&x[i], "second");
+	assert_ptr_equal(x[1].resp.shared, x[3].resp.shared);
+	assert_false(x[4].answered);
+	assert_int_equal(n_asked, 3);
+	answer(&x[4], "third");
+	has(&x[4], "third");
+	assert_null(gateway.shares);
+}
+
+static void only_the_same_is_shared(void **state)
+{
+	(void)state;
+	assert_int_equal(ps_value_set(x[1].args, "limit", ps_value_uint(5)), 0);
+	x[2].req.headers.accept_encoding = "gzip";
+	x[3].req.headers.origin = "http://a.example";
+	x[4].route = &other;
+	x[5].req.headers.accept = "text/csv";
+	for (int i = 0; i < N; i++)
+		ps_share_run(&x[i]);
+	assert_int_equal(n_asked, N);
+	for (int i = 0; i < N; i++)
+		answer(&x[i], "own");
+	assert_int_equal(n_done, N);
+}
+
+static void some_are_never_shared(void **state)
+{
+	(void)state;
+	x[0].req.method = x[1].req.method = PS_HTTP_HEAD;
+	x[2].route = x[3].route = &own;
+	x[4].req.headers.if_none_match = x[5].req.headers.if_none_match = "\"1\"";
+	for (int i = 0; i < N; i++)
+		ps_share_run(&x[i]);
+	assert_int_equal(n_asked, N);
+	assert_null(gateway.shares);
+}
+
+static ssize_t read_nothing(void *arg, char *buf, size_t max)
+{
+	(void)arg;
+	(void)buf;
+	(void)max;
+	return 0;
+}
+
+static void streams_are_not_shared(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		ps_share_run(&x[i]);
+	answer(&x[0], "first");
+	assert_ptr_equal(asked[1], &x[1]);
+	x[1].resp.stream.read = read_nothing;
+	ps_answer_stream(&x[1], "application/x-ndjson");
+	assert_int_equal(n_asked, 3);
+	assert_ptr_equal(asked[2], &x[2]);
+	assert_false(x[2].answered);
+	answer(&x[2], "own");
+	has(&x[2], "own");
+}
+
+static void refusals_are_shared(void **state)
+{
+	struct ps_error err = {0};
+
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		ps_share_run(&x[i]);
+	answer(&x[0], "first");
+	(void)ps_error_set(&err, 0, 503, "part_down", "", "It does not answer.");
+	ps_answer_problem(&x[1], &err);
+	assert_int_equal(n_done, 3);
+	assert_int_equal(x[2].resp.status, 503);
+	assert_string_equal(ps_http_response_get(&x[2].resp, "Retry-After"), "1");
+	assert_memory_equal(x[2].resp.shared->body.data, "{", 1);
+}
+
+/* Waiting ones go; the one who asks goes without an answer. */
+static void leaving(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 5; i++)
+		ps_share_run(&x[i]);
+	ps_exchange_free(&x[2]);
+	answer(&x[0], "first");
+	assert_ptr_equal(asked[1], &x[1]);
+	ps_exchange_free(&x[3]);
+	x[5].resp.status = 0;
+	ps_share_run(&x[5]);
+	answer(&x[1], "second");
+	assert_int_equal(n_done, 3);
+	has(&x[4], "second");
+	assert_ptr_equal(asked[2], &x[5]);
+	x[3] = x[2] = (struct ps_exchange){.gateway = &gateway, .route = &route, .done = done};
+	x[2].req.method = x[3].req.method = PS_HTTP_GET;
+	x[2].args = ps_value_map();
+	x[3].args = ps_value_map();
+	ps_share_run(&x[2]);
+	ps_exchange_free(&x[5]);
+	assert_ptr_equal(asked[3], &x[2]);
+	ps_share_run(&x[3]);
+	answer(&x[2], "third");
+	answer(&x[3], "fourth");
+	has(&x[3], "fourth");
+	/* A body outlives those who had it first. */
+	ps_exchange_free(&x[1]);
+	has(&x[4], "second");
+}
+
+int main(void)
+{
+#define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(none_gets_an_answer_older_than_its_question),
+		TEST(only_the_same_is_shared),
+		TEST(some_are_never_shared),
+		TEST(streams_are_not_shared),
+		TEST(refusals_are_shared),
+		TEST(leaving),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
