@@ -5,21 +5,37 @@
 # For another architecture: docker buildx build --platform linux/arm64 --target collector .
 #
 # Build arguments: APT_MIRROR replaces scheme and host of every Debian package source (APT_MIRROR=https://mirror.example),
-# NPM_REGISTRY is where the web page's build gets its packages from. BASE is the image below all of them.
+# NPM_REGISTRY is where the web page's build gets its packages from. BASE is the image below all of them. A file
+# packaging/docker/ca.pem holds the authorities of a proxy that breaks TLS open, for npm.
 ARG BASE=debian:bookworm-slim
 
-FROM ${BASE} AS build
+FROM ${BASE} AS sources
 ARG APT_MIRROR=
-ARG NPM_REGISTRY=
-ENV npm_config_registry=${NPM_REGISTRY}
 RUN if [ -n "$APT_MIRROR" ]; then \
 		find /etc/apt -name '*.sources' -o -name '*.list' | xargs -r sed -i -E "s#https?://[^/ ]+#${APT_MIRROR}#g"; \
 	fi
-COPY packaging/setup.sh /src/packaging/setup.sh
-RUN /src/packaging/setup.sh build && apt-get -q install -y --no-install-recommends ca-certificates
-COPY . /src
 WORKDIR /src
-RUN cmake -S . -B /build -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DPS_TESTS=OFF \
+
+# The web page. One that was built elsewhere and lies in web/page (the directory web/page of a build) is taken as it is; that saves
+# npm, which brings some hundred packages of Debian's.
+FROM sources AS page
+COPY packaging/setup.sh web/pag[e]/index.html /probe/
+RUN test -f /probe/index.html || /probe/setup.sh page
+ARG NPM_REGISTRY=
+COPY packaging/setup.sh packaging/docker/ca.pe[m] /probe/
+COPY web web
+RUN if [ ! -f web/page/index.html ]; then \
+		if [ -n "$NPM_REGISTRY" ]; then export npm_config_registry="$NPM_REGISTRY"; fi \
+		&& if [ -f /probe/ca.pem ]; then export NODE_EXTRA_CA_CERTS=/probe/ca.pem; fi \
+		&& web/bundle.sh modules /work && web/bundle.sh page /work && mv /work/page web/; \
+	fi
+
+FROM sources AS build
+COPY packaging/setup.sh packaging/setup.sh
+RUN packaging/setup.sh programs && apt-get -q install -y --no-install-recommends ca-certificates
+COPY . .
+COPY --from=page /src/web/page /page
+RUN cmake -S . -B /build -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DPS_TESTS=OFF -DPS_PAGE=/page \
 		-DBPFTOOL="$(packaging/setup.sh bpftool)" >/dev/null \
 	&& cmake --build /build \
 	&& packaging/docker/collect.sh /build/bin /out

@@ -4,7 +4,7 @@
 # Installs what Packet Scope needs on Debian 12 or newer and Ubuntu 22.04 or newer: only what is missing, so that it costs
 # a moment when all is there.
 #
-#	packaging/setup.sh [--check] GROUP…      GROUP: build, run, demo, test, docker, kernels
+#	packaging/setup.sh [--check] GROUP…      GROUP: build (programs and page), programs, page, run, demo, test, bench, docker, kernels
 #	packaging/setup.sh bpftool               prints the path of a bpftool that works on this machine
 #
 # --check, and a caller who is not root, install nothing: the command to run is printed, and the exit status is 1 if anything
@@ -14,9 +14,10 @@ set -euo pipefail
 # One package a word; "a|b" are names of the same thing in different releases, "?a" is welcome, but its absence from
 # the release is no error.
 declare -A GROUPS_OF=(
-	[build]="gcc libc6-dev make cmake ninja-build pkg-config|pkgconf clang llvm
+	[programs]="gcc libc6-dev make cmake ninja-build pkg-config|pkgconf clang llvm
 		bpftool|linux-tools-generic libbpf-dev libzmq3-dev libmsgpack-c-dev|libmsgpack-dev
-		libmicrohttpd-dev libcjson-dev libcurl4-openssl-dev nettle-dev libpcap-dev zlib1g-dev npm"
+		libmicrohttpd-dev libcjson-dev libcurl4-openssl-dev nettle-dev libpcap-dev zlib1g-dev"
+	[page]="npm"
 	[run]="iproute2"
 	[demo]="iproute2 iputils-ping python3"
 	[bench]="libcmocka-dev iproute2 python3 ?nftables ?wrk"
@@ -26,6 +27,7 @@ declare -A GROUPS_OF=(
 	[docker]="docker.io docker-compose mmdebstrap"
 	[kernels]="qemu-system-x86 busybox|busybox-static cpio"
 )
+GROUPS_OF[build]="${GROUPS_OF[programs]} ${GROUPS_OF[page]}"
 
 die() {
 	echo "setup: $*" >&2
@@ -145,7 +147,7 @@ main() {
 	echo "setup: installing ${names[*]}"
 	apt-get -q install -y --no-install-recommends "${names[@]}" </dev/null
 	case " $* " in
-	*" build "*) working_bpftool >/dev/null || die "no bpftool that works; install the linux-tools package of this kernel" ;;
+	*" build "* | *" programs "*) working_bpftool >/dev/null || die "no bpftool that works; install the linux-tools package of this kernel" ;;
 	esac
 }
 
