@@ -17,17 +17,18 @@ import sys
 import tempfile
 import time
 
-from harness import BPFFS, SOURCE, Api, main, need, note, skip
+from debian import root_tar
+from harness import BPFFS, BUILD, SOURCE, Api, main, note, skip
 from lab import Lab, Namespace, run, wait_for
 
-BASE = "debian:bookworm-slim"
+DEBIAN = "debian:bookworm-slim"
+BASE = "packetscope-test/debian:bookworm"
 PARTS = ("collector", "aggregator", "gateway", "ai-worker")
 USERS = {"janitor": 0, "collector": 0, "aggregator": 990, "gateway": 991, "ai-worker": 992}
 CAPS = {"NET_ADMIN": 12, "SYS_ADMIN": 21, "PERFMON": 38, "BPF": 39}
 HOST, CLIENT = "10.231.7.1", "10.231.7.2"
 PORT = int(os.environ.get("PS_DOCKER_PORT", "18089"))
 HEAL_SECONDS = float(os.environ.get("PS_DOCKER_HEAL", "5"))
-TOOLS = os.path.join(os.path.dirname(SOURCE), "shared", "tools")
 
 
 @contextlib.contextmanager
@@ -64,17 +65,38 @@ def engine():
 
 
 def base_image():
-    if subprocess.run(["docker", "image", "inspect", BASE], capture_output=True, check=False).returncode == 0:
-        return
-    maker = os.path.join(TOOLS, "base-image.sh")
-    if not os.path.exists(maker):
-        if subprocess.run(["docker", "pull", "-q", BASE], capture_output=True, timeout=300, check=False).returncode:
-            skip(f"the base image {BASE} is not here and can't be pulled")
-        return
-    need("mmdebstrap")
-    done = subprocess.run(["sh", maker], capture_output=True, text=True, timeout=500, check=False)
-    if done.returncode:
-        skip(f"the base image can't be made: {(done.stderr.strip().splitlines() or ['?'])[-1]}")
+    """The name of an image of Debian: the engine's own, or one made here. The engine's owner's names are left alone."""
+    if subprocess.run(["docker", "image", "inspect", DEBIAN], capture_output=True, check=False).returncode == 0:
+        return DEBIAN
+    if not shutil.which("mmdebstrap"):
+        if subprocess.run(["docker", "pull", "-q", DEBIAN], capture_output=True, timeout=300, check=False).returncode:
+            skip(f"{DEBIAN} is not here and can't be pulled, nor made: mmdebstrap is not installed (packaging/setup.sh test)")
+        return DEBIAN
+    run("docker", "import", "-c", 'CMD ["bash"]', root_tar(), BASE)
+    return BASE
+
+
+@contextlib.contextmanager
+def checkout():
+    """What a user's checkout has, and nothing else: the files that git knows (all, where it is no checkout of git's). With the
+    page of this build, unless PS_DOCKER_NPM=1 asks for one made in the image."""
+    directory = tempfile.mkdtemp(prefix="pse2e-checkout-")
+    try:
+        known = subprocess.run(["git", "-c", f"safe.directory={SOURCE}", "-C", SOURCE, "ls-files", "-z"], capture_output=True, text=True,
+                               check=False)
+        if known.returncode:
+            shutil.copytree(SOURCE, directory, symlinks=True, dirs_exist_ok=True, ignore=shutil.ignore_patterns("build", ".git"))
+        for name in filter(None, known.stdout.split("\0")):
+            target = os.path.join(directory, name)
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            with contextlib.suppress(FileNotFoundError):  # deleted, and not committed yet
+                shutil.copy2(os.path.join(SOURCE, name), target, follow_symlinks=False)
+        page = os.path.join(BUILD, "web", "page")
+        if os.environ.get("PS_DOCKER_NPM") != "1" and os.path.isdir(page):
+            shutil.copytree(page, os.path.join(directory, "web", "page"))
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def versions():
@@ -89,21 +111,22 @@ def versions():
 class Project:
     """One installation by one version of Compose."""
 
-    def __init__(self, compose, iface):
+    def __init__(self, compose, iface, source, base):
         self.name = f"pse{os.getpid()}"
         self.directory = tempfile.mkdtemp(prefix="pse2e-")
         self.containers = {}
         engine_version = int(run("docker", "version", "--format", "{{.Server.Version}}").split(".")[0])
         self.caps = {"NET_ADMIN", "BPF", "PERFMON"} if engine_version >= 23 else {"NET_ADMIN", "SYS_ADMIN"}
-        settings = {"PS_IFACE": iface, "PS_API": f"127.0.0.1:{PORT}", "PS_NAME": self.name, "PS_IMAGE": "packetscope-test"}
+        settings = {"PS_IFACE": iface, "PS_API": f"127.0.0.1:{PORT}", "PS_NAME": self.name, "PS_IMAGE": "packetscope-test",
+                    "PS_BASE_IMAGE": base}
         if engine_version < 23:
             settings.update(PS_CAP1="SYS_ADMIN", PS_CAP2="CAP_NET_ADMIN")
         env = os.path.join(self.directory, "env")
         with open(env, "w", encoding="utf-8") as file:
             file.writelines(f"{key}={value}\n" for key, value in settings.items())
-        self.command = [*compose, "--env-file", env, "-p", self.name, "-f", os.path.join(SOURCE, "compose.yaml")]
+        self.command = [*compose, "--env-file", env, "-p", self.name, "-f", os.path.join(source, "compose.yaml")]
         if len(compose) == 1:
-            self.command[1:1] = ["--project-directory", SOURCE]
+            self.command[1:1] = ["--project-directory", source]
 
     def compose(self, *args, seconds=300, check=True):
         done = subprocess.run([*self.command, *args], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds,
@@ -227,13 +250,13 @@ def heal(report, project, client):
     report.check("no blocked packet passed meanwhile", received == 0 and sent > 20, f"{received} of {sent}")
 
 
-def cycle(report, compose, client):
+def cycle(report, client, *given):
     api = Api(Namespace(None), port=PORT)
-    project = Project(compose, "psdk0")
+    project = Project(*given)
     try:
         started = time.monotonic()
         project.up()
-        note(f"{' '.join(compose)}: up after {time.monotonic() - started:.1f} s")
+        note(f"{' '.join(given[0])}: up after {time.monotonic() - started:.1f} s")
         report.equal("the page answers on the host", api.request("GET", "/")[0], 200)
         report.equal("pings are answered", pings(client), 3)
         report.check("and are in the API", wait_for(
@@ -259,15 +282,15 @@ def cycle(report, compose, client):
 def test(report):
     if not shutil.which("docker"):
         skip("docker is not installed (packaging/setup.sh docker)")
-    with engine():
-        base_image()
+    with engine(), checkout() as source:
+        base = base_image()
         found = versions()
         if not found:
             skip("neither `docker compose` nor docker-compose is installed")
         with Lab(f"psdk{os.getpid()}") as lab:
             client = lab.namespace("client")
             lab.link(Namespace(None), "psdk0", [f"{HOST}/24"], client, "psdk1", [f"{CLIENT}/24"], quiet=True)
-            builder = Project(found[0], "psdk0")
+            builder = Project(found[0], "psdk0", source, base)
             started = time.monotonic()
             try:
                 builder.compose("build", *USERS, "cli", seconds=1500)
@@ -275,7 +298,7 @@ def test(report):
                 builder.close()
             note(f"images built in {time.monotonic() - started:.0f} s")
             for compose in found:
-                cycle(report, compose, client)
+                cycle(report, client, compose, "psdk0", source, base)
 
 
 if __name__ == "__main__":
