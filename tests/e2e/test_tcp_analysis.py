@@ -39,8 +39,8 @@ RTT_US = 2 * DELAY_US
 LOSS = 0.01  # each way
 SEED = 20
 STREAMS = 4
-SECONDS = 8
-LOSSLESS_BYTES = 300 << 20
+SECONDS = int(os.environ.get("PS_LOSSY_SECONDS", "8"))
+LOSSLESS_BYTES = int(os.environ.get("PS_LOSSLESS_MIB", "300")) << 20
 
 
 class Link:
