@@ -13,9 +13,10 @@
 
 #include "cli/api.h"
 #include "cli/claim.h"
-#include "common/base/file.h"
+#include "cli/limits.h"
 #include "cli/process.h"
 #include "common/base/cleanup.h"
+#include "common/base/file.h"
 #include "common/codec/json.h"
 
 #define BPF_FS_MAGIC 0xcafe4a11
@@ -219,6 +220,48 @@ static void check_address(struct ps_doctor *d)
 			"something else listens at %s (`ss -ltnp` shows what)", ps_fetch_base(client));
 }
 
+/* --- containers ---------------------------------------------------------------------------------- */
+
+/* The socket of this host's Docker engine, or NULL: none, or one elsewhere, or not for us to ask. */
+static const char *docker_socket(void)
+{
+	const char *host = getenv("DOCKER_HOST");
+	const char *path = "/var/run/docker.sock";
+
+	if (host && *host) {
+		if (strncmp(host, "unix://", 7) != 0)
+			return NULL;
+		path = host + 7;
+	}
+	return access(path, R_OK | W_OK) == 0 ? path : NULL;
+}
+
+/* Before version 23 an engine refuses a container that asks for CAP_BPF or CAP_PERFMON. */
+static void check_docker(struct ps_doctor *d)
+{
+	_cleanup_(ps_fetch_free) struct ps_fetch *client = NULL;
+	_cleanup_(ps_fetch_reply_free) struct ps_fetch_reply reply = {0};
+	_cleanup_(ps_value_free) struct ps_value *engine = NULL;
+	const char *path = docker_socket(), *version;
+
+	if (!path || ps_fetch_new("http://docker", &client, NULL) < 0)
+		return;
+	ps_fetch_socket(client, path);
+	ps_fetch_limit(client, PS_DOCTOR_PROBE_MS, NULL);
+	if (ps_fetch_call(client, "GET", "/version", NULL, &reply, NULL) < 0 ||
+		ps_json_parse((const char *)reply.body.data, reply.body.len, &engine, NULL) < 0) {
+		ps_doctor_find(d, "docker", PS_HEALTH_WARN, "docker version", "the engine at %s does not answer", path);
+		return;
+	}
+	version = ps_value_get_string(engine, "Version", "(unknown)");
+	if (ps_kernel_at_least(version, 23, 0))
+		ps_doctor_find(d, "docker", PS_HEALTH_OK, NULL, "Docker %s knows the capabilities", version);
+	else
+		ps_doctor_find(d, "docker", PS_HEALTH_WARN,
+			"for `docker compose up`, in .env: PS_CAP1=SYS_ADMIN and PS_CAP2=CAP_NET_ADMIN",
+			"Docker %s does not know the capabilities BPF and PERFMON (23 does)", version);
+}
+
 /* --- interfaces ---------------------------------------------------------------------------------- */
 
 static long sys_number(const char *iface, const char *file, int base)
@@ -296,7 +339,7 @@ static void check_ifaces(struct ps_doctor *d)
 void ps_doctor_examine(struct ps_doctor *d)
 {
 	static void (*const checks[])(struct ps_doctor *) = {check_kernel, check_btf, check_capabilities, check_bpffs,
-		check_programs, check_directories, check_ifaces, check_address, check_running};
+		check_programs, check_directories, check_ifaces, check_address, check_running, check_docker};
 
 	for (size_t i = 0; i < PS_ARRAY_SIZE(checks); i++)
 		checks[i](d);

@@ -14,7 +14,8 @@ struct ps_fetch {
 	CURL *curl;
 	struct curl_slist *headers;
 	char base[PS_FETCH_BASE_SIZE];
-	const char *cert; /* NULL: the machine's own authorities */
+	const char *cert;   /* NULL: the machine's own authorities */
+	const char *socket; /* NULL: TCP */
 	long timeout_ms;
 	const atomic_int *cancel;
 };
@@ -174,6 +175,11 @@ void ps_fetch_secure(struct ps_fetch *client, const char *cert_path)
 	client->cert = cert_path;
 }
 
+void ps_fetch_socket(struct ps_fetch *client, const char *path)
+{
+	client->socket = path;
+}
+
 int ps_fetch_token(struct ps_fetch *client, const char *token)
 {
 	char line[512];
@@ -252,6 +258,8 @@ int ps_fetch_send(struct ps_fetch *client, const char *method, const char *path,
 		return ps_error_set(err, -ENOMEM, 500, "no_memory", "", "out of memory");
 	curl_easy_reset(c);
 	set_trust(client);
+	if (client->socket)
+		(void)curl_easy_setopt(c, CURLOPT_UNIX_SOCKET_PATH, client->socket);
 	(void)curl_easy_setopt(c, CURLOPT_URL, ps_buf_str(&url));
 	(void)curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, method);
 	(void)curl_easy_setopt(c, CURLOPT_HTTPHEADER, headers);

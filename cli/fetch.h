@@ -45,6 +45,9 @@ void ps_fetch_limit(struct ps_fetch *client, long timeout_ms, const atomic_int *
  */
 void ps_fetch_secure(struct ps_fetch *client, const char *cert_path);
 
+/* Goes through this Unix socket, whatever the address says (the path must outlive the client). */
+void ps_fetch_socket(struct ps_fetch *client, const char *path);
+
 /* Sends this API token with every call from now on (RFC 6750). -EINVAL: it is none. */
 int ps_fetch_token(struct ps_fetch *client, const char *token);
 
