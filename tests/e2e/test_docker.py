@@ -22,7 +22,8 @@ from harness import BPFFS, BUILD, SOURCE, Api, main, note, skip
 from lab import Lab, Namespace, run, wait_for
 
 DEBIAN = "debian:bookworm-slim"
-BASE = "packetscope-test/debian:bookworm"
+IMAGES = "packetscope-test"
+BASE = f"{IMAGES}/debian:bookworm"
 PARTS = ("collector", "aggregator", "gateway", "ai-worker")
 USERS = {"janitor": 0, "collector": 0, "aggregator": 990, "gateway": 991, "ai-worker": 992}
 CAPS = {"NET_ADMIN": 12, "SYS_ADMIN": 21, "PERFMON": 38, "BPF": 39}
@@ -35,7 +36,12 @@ HEAL_SECONDS = float(os.environ.get("PS_DOCKER_HEAL", "5"))
 def engine():
     """The engine that runs, or one of our own for the time of the test."""
     if subprocess.run(["docker", "info"], capture_output=True, timeout=60, check=False).returncode == 0:
-        yield
+        try:
+            yield
+        finally:
+            if os.environ.get("PS_DOCKER_KEEP") != "1":
+                names = run("docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}").split()
+                run("docker", "image", "rm", "-f", *(name for name in names if name.startswith(f"{IMAGES}/")), check=False)
         return
     if not shutil.which("dockerd"):
         skip("no Docker engine runs here, and dockerd is not installed (packaging/setup.sh docker)")
@@ -66,8 +72,9 @@ def engine():
 
 def base_image():
     """The name of an image of Debian: the engine's own, or one made here. The engine's owner's names are left alone."""
-    if subprocess.run(["docker", "image", "inspect", DEBIAN], capture_output=True, check=False).returncode == 0:
-        return DEBIAN
+    for name in (DEBIAN, BASE):
+        if subprocess.run(["docker", "image", "inspect", name], capture_output=True, check=False).returncode == 0:
+            return name
     if not shutil.which("mmdebstrap"):
         if subprocess.run(["docker", "pull", "-q", DEBIAN], capture_output=True, timeout=300, check=False).returncode:
             skip(f"{DEBIAN} is not here and can't be pulled, nor made: mmdebstrap is not installed (packaging/setup.sh test)")
@@ -117,7 +124,7 @@ class Project:
         self.containers = {}
         engine_version = int(run("docker", "version", "--format", "{{.Server.Version}}").split(".")[0])
         self.caps = {"NET_ADMIN", "BPF", "PERFMON"} if engine_version >= 23 else {"NET_ADMIN", "SYS_ADMIN"}
-        settings = {"PS_IFACE": iface, "PS_API": f"127.0.0.1:{PORT}", "PS_NAME": self.name, "PS_IMAGE": "packetscope-test",
+        settings = {"PS_IFACE": iface, "PS_API": f"127.0.0.1:{PORT}", "PS_NAME": self.name, "PS_IMAGE": IMAGES,
                     "PS_BASE_IMAGE": base}
         if engine_version < 23:
             settings.update(PS_CAP1="SYS_ADMIN", PS_CAP2="CAP_NET_ADMIN")
