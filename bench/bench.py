@@ -29,6 +29,7 @@ RUNS = [
     ("live", ["{bin}/bench_live"]),
     ("new", ["{bin}/bench_new"]),
     ("classify", ["{bin}/bench_classify"]),
+    ("peers", ["{bin}/bench_peers"]),
     ("rules", ["{bin}/bench_rules"]),
     ("codec", ["{bin}/bench_codec"]),
     ("fold", ["{bin}/bench_fold"]),
@@ -62,6 +63,13 @@ FIGURES = [
      "classify.linear - classify.parse", ">=", 100, "lines of 8 MB of rules and indexes that are in no near cache: random keys"),
     ("5.linear.10k", "10,000 mixed rules : 1,000 rules walked one by one, each over parse", "classify.10k - classify.parse",
      "classify.linear - classify.parse", ">=", None, ""),
+    ("6", "tracking and 10,000 mixed rules : xdp-filter with a set of 10,000 addresses, each over passing",
+     "peer.own - peer.pass", "peer.xdp-filter - peer.pass", "<=", 1.3,
+     "what tracking writes for each segment; xdp-filter keeps no state but a counter"),
+    ("6.ip", "the same : its smallest program, which reads addresses only", "peer.own - peer.pass",
+     "peer.xdp-filter.ip - peer.pass", "<=", None, ""),
+    ("6.nft", "the same : nft's ingress hook with 1,000 rules one by one", "peer.own - peer.pass", "peer.nft - peer.pass", ">=", 100,
+     "as figure 1.skb"),
     ("7", "kernel bytes a connection, IPv4 and IPv6 alike : LRU_HASH of the same content", "memory.own", "memory.lru", "<=", 0.6,
      "320 of its bytes are the record itself (192 of them TCP analysis, also set aside for UDP); the index is 2 bytes a slot and a "
      "fifth of the slots to spare, the LRU hash's 90 and more. Needed: TCP lines from a pool"),
@@ -96,7 +104,6 @@ RATES = ("rest.stats", "rest.conns")
 
 # What nobody has written a program for yet.
 UNMEASURED = [
-    ("6", "tracking and 10,000 rules : xdp-filter, nft's ingress hook"),
     ("9", "end to end, new connections a second : one record a message with msgpack-c"),
     ("14.constant", "REST : a constant of the same size"),
 ]

@@ -20,7 +20,7 @@ declare -A GROUPS_OF=(
 	[page]="npm"
 	[run]="iproute2"
 	[demo]="iproute2 iputils-ping python3"
-	[bench]="libcmocka-dev iproute2 python3 ?nftables ?wrk"
+	[bench]="libcmocka-dev iproute2 python3 ?nftables ?wrk ?xdp-tools"
 	[test]="libcmocka-dev iproute2 iputils-ping ethtool tcpdump tshark curl jq openssl util-linux python3 python3-zmq
 		python3-msgpack python3-jsonschema iperf3 tcpreplay
 		?mmdebstrap ?libclang-rt-14-dev|libclang-rt-18-dev|libclang-rt-19-dev ?prometheus ?chromium ?fonts-dejavu-core"
