@@ -78,6 +78,12 @@ static struct ps_rule_set *compile(struct ps_rig *rig, struct ps_rule *rules, si
 	return set;
 }
 
+/* A smoke run is not to wait for the compiler of rules. */
+static size_t sized(size_t n)
+{
+	return getenv("PS_BENCH_SMOKE") ? n / 100 : n;
+}
+
 static struct ps_rule_set *tuples(struct ps_rig *rig, size_t n, unsigned combinations)
 {
 	_cleanup_free_ struct ps_rule *rules = calloc(n + 1, sizeof(*rules));
@@ -150,15 +156,16 @@ static void random_keys(void)
 	struct figure f[] = {
 		{"5.pass", "mutate and pass", "bench_pass", tuples(rig, 0, 16), {0}},
 		{"5.parse", "parse", "bench_parse", tuples(rig, 0, 16), {0}},
-		{"5.16", "classify, random keys, 100,000 rules in 16 tuples", "bench_classify", tuples(rig, 100000, 16),
+		{"5.16", "classify, random keys, 100,000 rules in 16 tuples", "bench_classify",
+			tuples(rig, sized(100000), 16), {0}},
+		{"5.64", "classify, random keys, 100,000 rules in 64 tuples", "bench_classify",
+			tuples(rig, sized(100000), 64), {0}},
+		{"5.1k", "classify, random keys, 1,000 rules in 16 tuples", "bench_classify",
+			tuples(rig, sized(1000), 16), {0}},
+		{"5.10k", "classify, random keys, 10,000 mixed rules", "bench_classify", mixed(rig, sized(10000), 0),
 			{0}},
-		{"5.64", "classify, random keys, 100,000 rules in 64 tuples", "bench_classify", tuples(rig, 100000, 64),
-			{0}},
-		{"5.1k", "classify, random keys, 1,000 rules in 16 tuples", "bench_classify", tuples(rig, 1000, 16),
-			{0}},
-		{"5.10k", "classify, random keys, 10,000 mixed rules", "bench_classify", mixed(rig, 10000, 0), {0}},
 		{"5.110k", "classify, random keys, 10,000 mixed rules and 100,000 addresses", "bench_classify",
-			mixed(rig, 10000, 100000), {0}},
+			mixed(rig, sized(10000), sized(100000)), {0}},
 		{"5.linear", "1,000 rules one by one", "bench_linear", tuples(rig, 0, 16), {0}},
 	};
 	struct figure *parse = &f[1];
@@ -181,10 +188,10 @@ static void remembered(void)
 	struct ps_rig *rig = open_rig();
 	struct figure f[] = {
 		{"1.run.0", "1,024 hot flows, no rules", "bench_full", tuples(rig, 0, 16), {0}},
-		{"1.run.10k", "1,024 hot flows, 10,000 mixed rules, over no rules", "bench_full", mixed(rig, 10000, 0),
-			{0}},
-		{"1.run.100k", "1,024 hot flows, 100,000 rules, over no rules", "bench_full", mixed(rig, 0, 100000),
-			{0}},
+		{"1.run.10k", "1,024 hot flows, 10,000 mixed rules, over no rules", "bench_full",
+			mixed(rig, sized(10000), 0), {0}},
+		{"1.run.100k", "1,024 hot flows, 100,000 rules, over no rules", "bench_full",
+			mixed(rig, 0, sized(100000)), {0}},
 	};
 
 	measure(rig, f, PS_ARRAY_SIZE(f), HOT_FLOWS);
@@ -203,10 +210,10 @@ static void sizes(void)
 
 	for (size_t rules = 10; rules <= 100000; rules *= 10) {
 		(void)snprintf(names[n], sizeof(names[n]), "classify.tuples.%zu", rules);
-		f[n] = (struct figure){names[n], names[n], "bench_classify", tuples(rig, rules, 16), {0}};
+		f[n] = (struct figure){names[n], names[n], "bench_classify", tuples(rig, sized(rules), 16), {0}};
 		n++;
 		(void)snprintf(names[n], sizeof(names[n]), "classify.mixed.%zu", rules);
-		f[n] = (struct figure){names[n], names[n], "bench_classify", mixed(rig, rules, 0), {0}};
+		f[n] = (struct figure){names[n], names[n], "bench_classify", mixed(rig, sized(rules), 0), {0}};
 		n++;
 	}
 	measure(rig, f, n, 0);

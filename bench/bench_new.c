@@ -40,6 +40,7 @@
 #include "common/base/cleanup.h"
 
 #define BITS 18u /* table size; nf_conntrack's own limit is as large where it was left alone */
+#define BITS_SMOKE 13u
 
 /*
  * It takes a millisecond to begin and end a run of live frames, so one run has many; their events fill a third of a
@@ -55,6 +56,7 @@
 
 static unsigned rounds = 7;
 static uint32_t repeat = 200000;
+static unsigned bits = BITS, tries = TRIES;
 
 enum way {
 	OURS,    /* through XDP; dropped at nft's ingress hook */
@@ -192,7 +194,7 @@ static void new_connections(void)
 {
 	size_t size = 0;
 	const void *object = bench_live_own__elf_bytes(&size);
-	struct ps_live *l = ps_live_empty(object, size, PS_RIG_OWN, BITS, LIVE_RING);
+	struct ps_live *l = ps_live_empty(object, size, PS_RIG_OWN, bits, LIVE_RING);
 	struct figure f[] = {
 		{"new.parse", OURS, "bench_parse", NULL, {0}},
 		{"new.0", OURS, "bench_all", mixed(l, 0), {0}},
@@ -337,7 +339,7 @@ static bool two_round(struct producer *p, unsigned *turn, double *ret_one, doubl
 	size_t n_one = 0, n_two = 0;
 
 	ps_rig_reset(p->rig);
-	for (unsigned i = 0; i < TRIES && (n_one < BATCHES || n_two < BATCHES); i++) {
+	for (unsigned i = 0; i < tries && (n_one < BATCHES || n_two < BATCHES); i++) {
 		double one = one_batch(p), two = two_batches(p, ++*turn);
 
 		if (one > 0 && n_one < BATCHES)
@@ -346,7 +348,7 @@ static bool two_round(struct producer *p, unsigned *turn, double *ret_one, doubl
 			twos[n_two++] = two;
 	}
 	if (ps_rig_stats(p->rig).lost_conn_new || ps_rig_stats(p->rig).untracked)
-		ps_bench_note("two", "connections or events were lost");
+		ps_bench_note("two.both", "connections or events were lost");
 	if (n_one == 0 || n_two == 0)
 		return false;
 	*ret_one = ps_bench_median(ones, n_one);
@@ -375,13 +377,13 @@ static void two_cpus(void)
 	pthread_t thread;
 
 	if (sysconf(_SC_NPROCESSORS_ONLN) < 2) {
-		ps_bench_note("two", "one CPU only");
+		ps_bench_note("two.both", "one CPU only");
 		return;
 	}
 	rig = ps_rig_new(&(struct ps_rig_options){.object = object,
 		.object_size = size,
 		.live_clock = true,
-		.buckets = (1u << BITS) / PS_BUCKET_SLOTS * 100 / PS_TABLE_LOAD_PERCENT,
+		.buckets = (1u << bits) / PS_BUCKET_SLOTS * 100 / PS_TABLE_LOAD_PERCENT,
 		.ring_bytes = PS_LIVE_RING});
 	make_producer(&p[0], rig, 0);
 	stay_dispatched(p[0].program);
@@ -395,7 +397,7 @@ static void two_cpus(void)
 	meet(++turn);
 	(void)pthread_join(thread, NULL);
 	if (n < rounds)
-		ps_bench_note("two", "in some rounds every batch was interrupted");
+		ps_bench_note("two.both", "in some rounds every batch was interrupted");
 	if (n) {
 		ps_bench_series("two.one", "ns", one, n);
 		ps_bench_series("two.both", "ns", two, n);
@@ -407,6 +409,10 @@ int main(int argc, char **argv)
 {
 	rounds = ps_bench_rounds(rounds);
 	repeat = (uint32_t)ps_bench_size("PS_BENCH_REPEAT", repeat);
+	if (getenv("PS_BENCH_SMOKE")) {
+		bits = BITS_SMOKE;
+		tries = 2;
+	}
 	if (ps_rig_skip())
 		return 77;
 	if (argc < 2 || !strcmp(argv[1], "two"))

@@ -91,7 +91,7 @@ static void fill_set(int map, unsigned cpus)
 }
 
 /* One of xdp-filter's programs with its set full, or -1. */
-static int xdp_filter(const char *name)
+static int xdp_filter(const char *name, const char *series)
 {
 	struct bpf_object *object = NULL;
 	struct bpf_program *program;
@@ -105,7 +105,7 @@ static int xdp_filter(const char *name)
 			object = bpf_object__open_file(path, NULL);
 	}
 	if (!object) {
-		ps_bench_note(name, "xdp-tools is not installed (packaging/setup.sh bench)");
+		ps_bench_note(series, "xdp-tools is not installed (packaging/setup.sh bench)");
 		return -1;
 	}
 	bpf_object__for_each_map(map, object)(void) bpf_map__set_pin_path(map, NULL);
@@ -113,7 +113,7 @@ static int xdp_filter(const char *name)
 	map = bpf_object__find_map_by_name(object, "filter_ipv4");
 	program = bpf_object__find_program_by_name(object, name);
 	if (!map || !program || bpf_object__load(object) != 0) {
-		ps_bench_note(name, "the kernel does not take this program of xdp-filter");
+		ps_bench_note(series, "the kernel does not take this program of xdp-filter");
 		return -1;
 	}
 	fill_set(bpf_map__fd(map), (unsigned)libbpf_num_possible_cpus());
@@ -177,8 +177,8 @@ int main(void)
 	(void)ps_rule_install(&l->rig->view, mixed(l), 0);
 	f[n++] = (struct figure){.name = "peer.pass", .program = program(l, "bench_end"), .place = open};
 	f[n++] = (struct figure){.name = "peer.own", .program = program(l, "ps_xdp"), .place = open};
-	all = xdp_filter("xdpfilt_alw_all");
-	ip = xdp_filter("xdpfilt_alw_ip");
+	all = xdp_filter("xdpfilt_alw_all", "peer.xdp-filter");
+	ip = xdp_filter("xdpfilt_alw_ip", "peer.xdp-filter.ip");
 	if (all >= 0)
 		f[n++] = (struct figure){.name = "peer.xdp-filter", .program = all, .place = open};
 	if (ip >= 0)
