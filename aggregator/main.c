@@ -23,6 +23,9 @@
 #include "common/bus/loop.h"
 #include "common/bus/service.h"
 
+/* Exit status: the state directory is a newer version's; starting again would not help. */
+#define PS_EXIT_NEWER 3
+
 struct settings {
 	const char *run_dir;
 	const char *pin_root;
@@ -402,7 +405,7 @@ int main(int argc, char **argv)
 	r = run(&s, &err);
 	if (r < 0) {
 		ps_log_failure("cannot go on", r, &err);
-		return 1;
+		return strcmp(err.code, "newer_file") == 0 ? PS_EXIT_NEWER : 1;
 	}
 	ps_log(PS_LOG_INFO, "stopped", NULL);
 	return 0;

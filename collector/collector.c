@@ -257,7 +257,8 @@ static int load(struct collector *c, struct ps_error *err)
 		meta->cpus, meta->ring_bytes, c->settings->trace ? "yes" : "no");
 	if (meta->max_connections != c->settings->max_connections)
 		ps_log(PS_LOG_WARN,
-			"the maps keep the size they were made with: 'packetscope detach --purge' first, then start, "
+			"the maps keep the size they were made with: 'packetscope-collector --detach --purge' first, "
+			"then start, "
 			"for the new one",
 			"max_connections=%u asked=%llu", meta->max_connections,
 			(unsigned long long)c->settings->max_connections);

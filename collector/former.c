@@ -110,9 +110,10 @@ static int refuse(const struct ps_pins *pins, uint32_t version, struct ps_error 
 	return ps_error_set(err, -EEXIST, 409, "newer_pins", "pin-root",
 		"Programs of a newer version of Packet Scope are at work: %s/maps holds maps of layout %u, this "
 		"version knows "
-		"layout %u. They go on enforcing the rules. Install the newer version again, or run 'packetscope "
-		"detach "
-		"--purge', which ends enforcement and removes their counters and connections, and start this one.",
+		"layout %u. They go on enforcing the rules. Install the newer version again, or run "
+		"'packetscope-collector "
+		"--detach --purge', which ends enforcement and removes their counters and connections, and start this "
+		"one.",
 		pins->root, version, PS_ABI_VERSION);
 }
 

@@ -85,7 +85,8 @@ static int read_meta(const struct ps_pins *pins, struct ps_meta *ret_meta, struc
 		bpf_map_lookup_elem(fd, &zero, &meta) < 0 || meta.abi != PS_ABI_VERSION || meta.buckets == 0 ||
 		meta.cpus == 0 || meta.cpus > PS_CPUS_MAX)
 		return ps_error_set(err, -EINVAL, 500, "bad_pin", "pin-root",
-			"%s does not describe maps of this version: 'packetscope detach --purge' removes them, "
+			"%s does not describe maps of this version: 'packetscope-collector --detach --purge' removes "
+			"them, "
 			"counters and "
 			"connections with them.",
 			path);
@@ -194,7 +195,8 @@ static int reuse(const struct ps_maps *maps, struct bpf_map *map, struct ps_erro
 		info.value_size != bpf_map__value_size(map) || info.max_entries != bpf_map__max_entries(map) ||
 		info.map_flags != bpf_map__map_flags(map))
 		return ps_error_set(err, -EINVAL, 500, "bad_pin", "pin-root",
-			"%s has another layout than this version's: 'packetscope detach --purge' removes the maps, "
+			"%s has another layout than this version's: 'packetscope-collector --detach --purge' removes "
+			"the maps, "
 			"counters and "
 			"connections with them.",
 			path);

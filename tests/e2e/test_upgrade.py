@@ -209,7 +209,7 @@ def downgrade(report, stage):
     report.equal("downgrade: the older collector refuses", stage.programs.running.pop("collector").wait(10), HELD)
     said = next(line for line in stage.programs.log("collector").splitlines() if "newer_pins" in line)
     report.check("downgrade: it names both layouts and the way out", all(text in said for text in (
-        f"layout {maps[0][1:]}", "this version knows layout", "packetscope detach --purge")), said)
+        f"layout {maps[0][1:]}", "this version knows layout", "packetscope-collector --detach --purge")), said)
     stage.start("aggregator", directory=OLD)
     wait_for("the older aggregator says what it found", lambda: "is of a newer version" in stage.programs.log("aggregator"), 10)
     stage.stop("aggregator")
@@ -258,7 +258,7 @@ def newer_rules(report, stage):
         status = stage.programs.running.pop("aggregator").wait(10)
     except subprocess.TimeoutExpired:
         status = None
-    report.equal("rules of a newer version: the aggregator does not start", status, 1)
+    report.equal("rules of a newer version: the aggregator does not start", status, HELD)
     said = stage.programs.log("aggregator").splitlines()[-1]
     report.check("rules of a newer version: it says why and what to do", "format 99" in said and "install the newer version" in said,
                  said)
