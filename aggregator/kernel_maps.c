@@ -54,7 +54,7 @@ static const struct {
 
 struct ps_kernel_maps {
 	char dir[PATH_MAX - 64];
-	struct ps_kernel_owner owner; /* instead of pins; without fd: pins */
+	struct ps_kernel_owner owner; /* without fd: pins, and the collector is their owner */
 	void *memory[MAPPED_COUNT];
 	size_t length[MAPPED_COUNT];
 	int stats_fd;
@@ -89,6 +89,12 @@ int ps_kernel_maps_new_own(const struct ps_kernel_owner *owner, struct ps_kernel
 		return r;
 	(*ret_maps)->owner = *owner;
 	return 0;
+}
+
+void ps_kernel_maps_on_room(struct ps_kernel_maps *maps, void (*call)(void *arg), void *arg)
+{
+	maps->owner.room = call;
+	maps->owner.arg = arg;
 }
 
 static void unmap_chunks(struct ps_kernel_view *view);
@@ -329,7 +335,7 @@ static int no_room(struct ps_runtime *rt, struct ps_error *err)
 		"answer; start it");
 }
 
-/* The collector looks ten times a second at what is wanted. */
+/* The collector looks at what is wanted when it is called; called again: it may have been away. */
 static int maps_rule_room(
 	void *impl, struct ps_kernel_view *view, uint32_t unit_chunks, uint32_t row_chunks, struct ps_error *err)
 {
@@ -345,7 +351,7 @@ static int maps_rule_room(
 	for (uint64_t waited = 0;; waited += PS_RULE_ROOM_STEP_NS) {
 		const struct timespec step = {.tv_nsec = PS_RULE_ROOM_STEP_NS};
 
-		if (maps->owner.room)
+		if (maps->owner.room && waited % PS_RULE_ROOM_CALL_NS == 0)
 			maps->owner.room(maps->owner.arg);
 		r = map_chunks(maps, view, err);
 		if (r < 0 || (view->rule_unit_chunks >= unit_chunks && view->rule_row_chunks >= row_chunks))

@@ -20,6 +20,8 @@ struct ps_kernel_owner {
 
 /* The same over such maps. */
 int ps_kernel_maps_new_own(const struct ps_kernel_owner *owner, struct ps_kernel_maps **ret_maps);
+/* The collector keeps the pinned maps: `call` makes it look at what ps_runtime says is wanted, sooner than it would. */
+void ps_kernel_maps_on_room(struct ps_kernel_maps *maps, void (*call)(void *arg), void *arg);
 void ps_kernel_maps_free(struct ps_kernel_maps **maps);
 
 /* The function table over these maps. */

@@ -26,9 +26,11 @@
 /* Between a new rule set and the reuse of the old one: no program invocation takes a thousandth of it. */
 #define PS_RULE_GRACE_NS 2000000ull
 
-/* Waiting for the collector to make room for rules: it looks ten times a second. */
+/* Waiting for the collector to make room for rules: called, it takes some milliseconds; by itself it looks once a
+ * second. */
 #define PS_RULE_ROOM_WAIT_NS 2000000000ull
 #define PS_RULE_ROOM_STEP_NS 5000000ull
+#define PS_RULE_ROOM_CALL_NS 500000000ull /* a multiple of the step: until it is called again */
 
 /* Times a set is laid out anew when too many units came to stand behind one place. */
 #define PS_RULE_LAYOUTS 8
@@ -51,9 +53,10 @@
 /* Messages taken from the feed before requests and timers get their turn. */
 #define PS_FEED_BURST 64
 
-/* Long work lets the feed in after so many buckets (0.2 ms if they are silent), records that moved (0.5 ms), or rows (1
- * ms). */
-#define PS_BREATH_BUCKETS 512u
+/* Long work lets the feed in after so many buckets (50 us if they are empty), silent connections (0.2 ms), records that
+ * moved (0.5 ms), or rows (1 ms). */
+#define PS_BREATH_BUCKETS 16384u
+#define PS_BREATH_SLOTS 4096u
 #define PS_BREATH_RECORDS 256u
 #define PS_BREATH_ROWS 8192u
 

@@ -145,7 +145,10 @@ static void give_back(struct program *p)
 	struct ps_conn_totals totals;
 
 	ps_conn_table_totals(p->agg->conns, &totals);
-	if (nonsense || (++p->ticks % PS_TRIM_TICKS == 0 && totals.live < PS_TRIM_LIVE_MAX))
+	if (!nonsense && (++p->ticks % PS_TRIM_TICKS != 0 || totals.live >= PS_TRIM_LIVE_MAX))
+		return;
+	/* What the ticks themselves use stays: the next one would have to fetch it again. */
+	if (mallinfo2().fordblks > PS_MALLOC_KEEP_BYTES)
 		(void)malloc_trim(PS_MALLOC_KEEP_BYTES);
 }
 
@@ -166,6 +169,15 @@ static int on_tick(void *arg)
 	ps_publisher_mark(p->state, 1u << PS_TOPIC_CONN_UPDATE | 1u << PS_TOPIC_CONN_END);
 	log_changes(p, now.boot);
 	return 0;
+}
+
+/* The collector is asked for room in the kernel's maps. */
+static void call_collector(void *arg)
+{
+	struct program *p = arg;
+
+	if (p->feed)
+		(void)ps_subscriber_call(p->feed);
 }
 
 static int on_feed(void *arg)
@@ -279,7 +291,7 @@ static int open_loop(struct program *p)
 	if (r >= 0 && p->query)
 		r = ps_loop_add_responder(p->loop, p->query, on_query, p);
 	if (r >= 0)
-		r = ps_loop_add_timer(p->loop, PS_SWEEP_NS, on_tick, p, NULL);
+		r = ps_loop_add_beat(p->loop, PS_SWEEP_NS, 0, on_tick, p);
 	return r;
 }
 
@@ -334,6 +346,7 @@ static int run(const struct settings *s, struct ps_error *err)
 	r = ps_kernel_maps_new(s->pin_root, &maps);
 	if (r < 0)
 		return ps_error_set(err, r, 400, "bad_value", "pin-root", "%s", strerror(-r));
+	ps_kernel_maps_on_room(maps, call_collector, &p);
 	config.kernel = ps_kernel_maps_ops(maps);
 	read_boot_id(boot_id);
 	r = ps_ports_parse(s->ssh_port, strlen(s->ssh_port), "ssh-port", &ssh, err);

@@ -310,7 +310,9 @@ int ps_sweep_run(struct ps_sweep *s, const struct ps_sweep_run *run, struct ps_s
 	struct ps_sweep_result res = {0};
 	/* With none of our own hidden before this run, a slot that is met dying can only be a predecessor's. */
 	bool adopt;
-	uint32_t breath = 0; /* records at the last one */
+	struct {
+		uint32_t bucket, used, updated;
+	} breath = {0}; /* how far it was at the last one */
 	int r = 0;
 
 	if (!run->refresh_only)
@@ -321,8 +323,12 @@ int ps_sweep_run(struct ps_sweep *s, const struct ps_sweep_run *run, struct ps_s
 
 		if (rr < 0)
 			r = rr;
-		if (run->breathe && (bucket % PS_BREATH_BUCKETS == 0 || res.updated - breath >= PS_BREATH_RECORDS)) {
-			breath = res.updated;
+		if (run->breathe &&
+			(bucket - breath.bucket >= PS_BREATH_BUCKETS || res.used - breath.used >= PS_BREATH_SLOTS ||
+				res.updated - breath.updated >= PS_BREATH_RECORDS)) {
+			breath.bucket = bucket;
+			breath.used = res.used;
+			breath.updated = res.updated;
 			run->breathe(run->arg);
 		}
 	}

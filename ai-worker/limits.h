@@ -29,6 +29,9 @@
 /* Messages of the bus that are taken before requests have their turn: 16,384 records at most, some 30 ms. */
 #define PS_AI_LOOKOUT_BURST 16
 
+/* The detectors' tick waits so long for the message of the second (`stats`), which wakes the worker up anyway. */
+#define PS_AI_TICK_SLACK_NS 200000000ull
+
 /* --- The LLM ------------------------------------------------------------------------------------- */
 
 #define PS_AI_MODEL "gpt-4" /* if none is configured: what every account has */

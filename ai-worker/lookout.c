@@ -142,7 +142,7 @@ int ps_lookout_new(struct ps_bus *bus, struct ps_loop *loop, const struct ps_end
 	if (r == 0)
 		r = ps_loop_add_subscriber(loop, l->state, on_state, l);
 	if (r == 0)
-		r = ps_loop_add_timer(loop, PS_DETECT_TICK_NS, on_tick, l, NULL);
+		r = ps_loop_add_beat(loop, PS_DETECT_TICK_NS, PS_AI_TICK_SLACK_NS, on_tick, l);
 	if (r < 0)
 		return r;
 	*ret_lookout = PS_TAKE(l);

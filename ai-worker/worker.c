@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "ai-worker/limits.h"
+#include "common/base/buf.h"
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
 #include "common/codec/msgpack.h"
@@ -15,6 +16,9 @@ struct ps_worker {
 	struct ps_conn *conns; /* of the last snapshot */
 	size_t n_conns;
 	uint64_t snapshot_at; /* 0 = none yet */
+	/* The counters come each second and are asked for once a day: they are read when they are. */
+	struct ps_buf heard; /* the last message of them; empty = it has been read */
+	uint64_t heard_at;
 	struct ps_value *stats;
 	uint64_t stats_at;
 	uint64_t findings; /* heard */
@@ -37,6 +41,7 @@ void ps_worker_free(struct ps_worker **worker)
 		return;
 	free((*worker)->conns);
 	ps_value_free(&(*worker)->stats);
+	ps_buf_free(&(*worker)->heard);
 	free(*worker);
 	*worker = NULL;
 }
@@ -74,20 +79,30 @@ static int hear_snapshot(struct ps_worker *w, const struct ps_message *m, uint64
 
 static int hear_stats(struct ps_worker *w, const struct ps_message *m, uint64_t now)
 {
-	struct ps_value *stats = NULL;
-	int r = ps_msgpack_parse(m->payload, m->payload_len, &stats);
+	ps_buf_reset(&w->heard);
+	ps_buf_add(&w->heard, m->payload, m->payload_len);
+	w->heard_at = now;
+	return w->heard.error;
+}
 
-	if (r < 0)
-		return r;
-	ps_value_free(&w->stats);
-	w->stats = stats;
-	w->stats_at = now;
-	/* Of an empty table there are no snapshots. */
-	if (ps_value_get_uint(ps_value_get(stats, "table"), "known", 1) == 0) {
-		w->n_conns = 0;
-		w->snapshot_at = now;
+/* Reads the counters that were heard last. Of broken ones nothing is taken. */
+static void read_stats(struct ps_worker *w)
+{
+	struct ps_value *stats = NULL;
+
+	if (w->heard.len == 0)
+		return;
+	if (ps_msgpack_parse(w->heard.data, w->heard.len, &stats) == 0) {
+		ps_value_free(&w->stats);
+		w->stats = stats;
+		w->stats_at = w->heard_at;
+		/* Of an empty table there are no snapshots. */
+		if (ps_value_get_uint(ps_value_get(stats, "table"), "known", 1) == 0 && w->snapshot_at <= w->stats_at) {
+			w->n_conns = 0;
+			w->snapshot_at = w->stats_at;
+		}
 	}
-	return 0;
+	ps_buf_reset(&w->heard);
 }
 
 int ps_worker_hear(struct ps_worker *w, const struct ps_message *m, uint64_t now)
@@ -127,15 +142,14 @@ static struct ps_value *status(const struct ps_worker *w, uint64_t now)
 	return r ? NULL : PS_TAKE(v);
 }
 
-int ps_worker_picture(const struct ps_worker *w, uint64_t now, uint64_t wall, struct ps_picture *ret_picture)
+int ps_worker_picture(struct ps_worker *w, uint64_t now, uint64_t wall, struct ps_picture *ret_picture)
 {
-	_cleanup_(ps_picture_free) struct ps_picture p = {
-		.wall = wall,
-		.have_snapshot = w->snapshot_at != 0,
-		.snapshot_age = seconds_since(w->snapshot_at, now),
-		.n_conns = w->n_conns,
-	};
+	_cleanup_(ps_picture_free) struct ps_picture p = {.wall = wall};
 
+	read_stats(w);
+	p.have_snapshot = w->snapshot_at != 0;
+	p.snapshot_age = seconds_since(w->snapshot_at, now);
+	p.n_conns = w->n_conns;
 	p.conns = calloc(PS_MAX(w->n_conns, (size_t)1), sizeof(*p.conns));
 	if (!p.conns)
 		return -ENOMEM;
@@ -157,6 +171,7 @@ int ps_worker_answer(struct ps_worker *w, const char *op, const struct ps_value 
 	int code = 200;
 
 	if (strcmp(op, "status") == 0) {
+		read_stats(w);
 		*ret_body = status(w, now);
 	} else {
 		(void)args;

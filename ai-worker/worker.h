@@ -18,12 +18,13 @@ void ps_worker_free(struct ps_worker **worker);
 /* Topics that it wants to hear. */
 #define PS_WORKER_TOPICS (1u << PS_TOPIC_SNAPSHOT | 1u << PS_TOPIC_STATS | 1u << PS_TOPIC_FINDING)
 
-/* Takes one message in. -EBADMSG: it breaks the format, and what was known stays. -ENOMEM. */
+/* Takes one message in. -EBADMSG: it breaks the format, and what was known stays (of `stats` that is seen when it is
+ * read, with the next question). -ENOMEM. */
 int ps_worker_hear(struct ps_worker *w, const struct ps_message *m, uint64_t now);
 
 /* What is known, copied, as of `now` and `wall` (ns since 1970). Rules and ICMP are not: the aggregator has them.
  * -ENOMEM. */
-int ps_worker_picture(const struct ps_worker *w, uint64_t now, uint64_t wall, struct ps_picture *ret_picture);
+int ps_worker_picture(struct ps_worker *w, uint64_t now, uint64_t wall, struct ps_picture *ret_picture);
 
 /* Answers a request: the status of the reply, and *ret_body (the caller's) or err. */
 int ps_worker_answer(struct ps_worker *w, const char *op, const struct ps_value *args, uint64_t now,

@@ -15,7 +15,8 @@
 /* Between two questions to one that has not come as far as we have; and how long this may last. */
 #define PS_TAP_BEHIND_NS 50000000ull
 #define PS_TAP_BEHIND_MAX_NS 10000000000ull
-/* Publishers say once a second how far each topic has come: whoever was not heard by then is not there. */
+/* Within a second of a subscription a publisher says how far each topic has come: whoever was not heard by then is not
+ * there. */
 #define PS_TAP_JOIN_NS 2500000000ull
 
 /* Living connections in a tap's table: what the kernel's can hold at most, by bpf/limits.h. */

@@ -1,7 +1,8 @@
 /*
  * Memory for rules, which grows: chunks of units (of both rule sets) and of rows, each a map of its own in
  * ps_rule_chunks and ps_rule_rows, pinned under the names of bpf/abi.h. The aggregator may not make maps; it writes to
- * ps_runtime how many it wants, and what is there is written beside that. Chunks are never taken away.
+ * ps_runtime how many it wants and calls (ps_subscriber_call on the feed); what is there is written beside that. Chunks
+ * are never taken away.
  */
 #ifndef PS_CHUNKS_H
 #define PS_CHUNKS_H

@@ -100,6 +100,16 @@ static void tell_alive(struct collector *c, uint64_t now)
 	__atomic_store_n(&c->ledger->alive, now, __ATOMIC_RELEASE);
 }
 
+/*
+ * What peers made libzmq keep for a while is given back page by page, not only from the end of the heap. What the last
+ * tick used stays: the next one would have to fetch it again.
+ */
+static void give_back(void)
+{
+	if (mallinfo2().fordblks > PS_KEEP_BYTES)
+		(void)malloc_trim(PS_KEEP_BYTES);
+}
+
 static int on_tick(void *arg)
 {
 	struct collector *c = arg;
@@ -113,18 +123,20 @@ static int on_tick(void *arg)
 	ps_publish_mark(c->publish);
 	tell_malformed(c);
 	tell_strangers(c);
-	/* What peers made libzmq keep for a while is given back page by page, not only from the end of the heap. */
-	(void)malloc_trim(PS_KEEP_BYTES);
+	give_back();
 	ps_watch_tick(c->watch);
+	/* Should the aggregator's call have gone astray. */
+	ps_maps_make_room(c->maps);
 	return 0;
 }
 
-/* The aggregator waits for this one. */
-static int on_room(void *arg)
+/* The aggregator has written what it wants to ps_runtime, and waits. A call that says nothing new costs two loads. */
+static int on_call(void *arg)
 {
 	struct collector *c = arg;
 
-	ps_maps_make_room(c->maps);
+	if (ps_publish_called(c->publish))
+		ps_maps_make_room(c->maps);
 	return 0;
 }
 
@@ -334,9 +346,9 @@ static int open_loop(struct collector *c, struct ps_error *err)
 	if (r == 0)
 		r = ps_loop_add_fd(c->loop, ps_runtime_fd(c->runtime), on_clock_set, c);
 	if (r == 0)
-		r = ps_loop_add_timer(c->loop, PS_TICK_NS, on_tick, c, NULL);
+		r = ps_loop_add_beat(c->loop, PS_TICK_NS, 0, on_tick, c);
 	if (r == 0)
-		r = ps_loop_add_timer(c->loop, PS_ROOM_NS, on_room, c, NULL);
+		r = ps_publish_listen(c->publish, c->loop, on_call, c);
 	return r;
 }
 

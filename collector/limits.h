@@ -18,13 +18,10 @@
 /* Between the end of a janitor and its cleaning: a collector that is being restarted is back by then. */
 #define PS_JANITOR_WAIT_NS 3000000000ull
 
-/* How often it is looked at whether rules need more room: who posts a long list waits for it. Ten looks are 20 us. */
-#define PS_ROOM_NS 100000000ull
-
 /* A link that nobody reports about is looked at this often (in ticks): someone may have detached it by hand. */
 #define PS_VERIFY_TICKS 10
 
-/* Of the free memory at the end of the heap so much stays ours: two messages in the making. */
+/* Of free memory so much stays ours: two messages in the making. */
 #define PS_KEEP_BYTES (1u << 20)
 
 /* Bytes of libbpf's own messages that are kept: the end of a verifier log says what was wrong. */

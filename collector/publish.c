@@ -180,6 +180,16 @@ void ps_publish_mark(struct ps_publish *publish)
 	ps_publisher_mark(publish->events, bits);
 }
 
+int ps_publish_listen(struct ps_publish *publish, struct ps_loop *loop, ps_loop_fn fn, void *arg)
+{
+	return ps_loop_add_publisher(loop, publish->feed, fn, arg);
+}
+
+bool ps_publish_called(struct ps_publish *publish)
+{
+	return ps_publisher_called(publish->feed);
+}
+
 uint64_t ps_publish_malformed(const struct ps_publish *publish)
 {
 	return publish->malformed;

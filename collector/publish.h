@@ -5,12 +5,14 @@
 #ifndef PS_PUBLISH_H
 #define PS_PUBLISH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "bpf/abi.h"
 #include "collector/event.h"
 #include "common/bus/bus.h"
+#include "common/bus/loop.h"
 #include "common/model/record.h"
 
 struct ps_publish;
@@ -42,8 +44,12 @@ uint64_t ps_publish_flush(struct ps_publish *publish, uint64_t now, bool force);
 /* What the kernel lost, by event type, absolute: goes into the headers. */
 void ps_publish_set_lost(struct ps_publish *publish, const uint64_t lost[static PS_EV_TYPES]);
 
-/* Tells both sockets how far each silent topic has come: once a second. */
+/* Tells both sockets how far each silent topic has come, as ps_publisher_mark does: once a second. */
 void ps_publish_mark(struct ps_publish *publish);
+
+/* fn is called when the aggregator calls, and asks ps_publish_called. */
+int ps_publish_listen(struct ps_publish *publish, struct ps_loop *loop, ps_loop_fn fn, void *arg);
+bool ps_publish_called(struct ps_publish *publish);
 
 /* Events that broke the ABI since the start of this process. */
 uint64_t ps_publish_malformed(const struct ps_publish *publish);

@@ -13,16 +13,21 @@
 		records/s */
 #define PS_BUS_MESSAGE_MAX (1 << 20) /* bytes of one frame that we accept: 1024 records of 600 bytes and room */
 #define PS_BUS_HEADER_MAX \
-	(16 << 10)           /* bytes of a header map: 96 columns of 32 bytes, host and numbers, four times over */
+	(16 << 10) /* bytes of a header map: 96 columns of 32 bytes, host and numbers, four times over */
 #define PS_BUS_SUBSCRIPTION_MAX \
-	512 /* bytes that a publisher takes from a peer at once: a topic, or a step of the handshake; libzmq keeps 30 a byte */
-#define PS_BUS_TOPIC_MAX 32  /* bytes of a topic name */
+	512 /* bytes that a publisher takes from a peer at once: a topic, or a step of the handshake; libzmq keeps 30 \
+	       a byte */
+#define PS_BUS_TOPIC_MAX 32 /* bytes of a topic name */
+#define PS_BUS_CALL "!"     /* what a subscriber that calls subscribes to: no topic begins like that */
+#define PS_BUS_MARK_EVERY \
+	5 /* seconds between two messages of a topic that stays silent: each is read by every subscriber, which must \
+	     wake up */
 #define PS_BUS_FIELDS_MAX 96 /* columns of a record */
 #define PS_BUS_RECONNECT_MS \
 	20 /* between two tries to reach a publisher that went: what it says meanwhile is lost, and a try costs 20 us \
 	    */
 #define PS_CURVE_LINES_MAX 65536 /* lines of a key file, files of a directory: more taps than a socket can serve */
-#define PS_BUS_LINGER_MS 200 /* how long a closing program waits for what it has sent */
+#define PS_BUS_LINGER_MS 200     /* how long a closing program waits for what it has sent */
 
 /* Routing tables: /proc/net/ipv6_route of a router with a full table is larger, but its default route stands near the
  * top. */
@@ -61,7 +66,8 @@
 	2000000 /* rows of a list that may be left out before the answer: twice the largest table we speak of */
 #define PS_LIST_LARGE_MAX 4 /* lists of more than one page that are put together at once: 64 MB in the worst case */
 #define PS_GENERATE_TIMEOUT_MS \
-	660000 /* a model's own time-out, 600 s at most, and a minute for what comes after it; who can't wait asks for a job */
+	660000 /* a model's own time-out, 600 s at most, and a minute for what comes after it; who can't wait asks for \
+		  a job */
 #define PS_RULES_TIMEOUT_MS 30000 /* to take in, check and install a whole set: 131,072 rules */
 #define PS_COLLECTOR_SILENT_S 3   /* it says once a second that it works; at rest no tick is ever two seconds late */
 #define PS_FORWARD_GRACE_MS \
@@ -78,8 +84,8 @@
 #define PS_RULE_PRIORITY_MAX 1000000 /* room to put rules between others for a lifetime */
 
 /* Tables of connections: the aggregator's, a tap's. */
-#define PS_CONN_BLOCK 256u                   /* records are made in blocks of this many: an idle installation stays small */
-#define PS_ENDED_MAX 16384                   /* ended connections that are remembered */
+#define PS_CONN_BLOCK 256u /* records are made in blocks of this many: an idle installation stays small */
+#define PS_ENDED_MAX 16384 /* ended connections that are remembered */
 #define PS_ENDED_NS (600ull * 1000000000ull) /* and for how long: the preview looks 10 minutes back */
 #define PS_EXPIRY_GRACE_NS 200000000ull /* between hiding a slot and reusing it: no packet is still counting in it */
 

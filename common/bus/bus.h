@@ -113,9 +113,14 @@ void ps_publisher_count_in(
 	struct ps_publisher *pub, enum ps_topic topic, unsigned long long *published, unsigned long long *refused);
 /*
  * For each of `topics` (bits; record topics) that has been silent since the last call: an empty message, n = 0, that
- * tells how far the topic has come, so that whoever lost its last message learns of it. Call it once a second.
+ * tells how far the topic has come, so that whoever lost its last message learns of it. Call it once a second: it goes
+ * out when the topic has fallen silent, when somebody has subscribed to it or its `lost` has changed since, and again
+ * and again, with each PS_BUS_MARK_EVERY-th call, while it stays so.
  */
 void ps_publisher_mark(struct ps_publisher *pub, uint32_t topics);
+
+/* True when a subscriber has called (ps_subscriber_call) since the last time. See ps_loop_add_publisher. */
+bool ps_publisher_called(struct ps_publisher *pub);
 
 struct ps_publisher_totals {
 	uint64_t published[PS_TOPICS]; /* records offered to the socket */
@@ -154,6 +159,12 @@ void ps_subscriber_free(struct ps_subscriber **sub);
 int ps_subscriber_next(struct ps_subscriber *sub, struct ps_message *ret_msg);
 void ps_message_free(struct ps_message *msg); /* fits _cleanup_ */
 uint64_t ps_subscriber_malformed(const struct ps_subscriber *sub);
+
+/*
+ * Makes the publisher look up: ps_publisher_called says so there. It carries nothing but that, on the connection that
+ * is there; one that is made later carries it again. -errno.
+ */
+int ps_subscriber_call(struct ps_subscriber *sub);
 
 /* --- request and reply -------------------------------------------------------------------------- */
 

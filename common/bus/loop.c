@@ -25,6 +25,8 @@ struct source {
 struct timer {
 	uint64_t interval; /* 0 = stopped */
 	uint64_t due;      /* boot time */
+	uint64_t slack;    /* that it may be late */
+	bool beat;         /* due at multiples of the interval */
 	ps_loop_fn fn;
 	void *arg;
 };
@@ -152,6 +154,11 @@ int ps_loop_add_subscriber(struct ps_loop *loop, struct ps_subscriber *sub, ps_l
 	return add_socket(loop, ps_subscriber_socket(sub), fn, arg);
 }
 
+int ps_loop_add_publisher(struct ps_loop *loop, struct ps_publisher *pub, ps_loop_fn fn, void *arg)
+{
+	return add_socket(loop, ps_publisher_socket(pub), fn, arg);
+}
+
 int ps_loop_add_responder(struct ps_loop *loop, struct ps_responder *resp, ps_loop_fn fn, void *arg)
 {
 	return add_socket(loop, ps_responder_socket(resp), fn, arg);
@@ -192,6 +199,26 @@ void ps_loop_set_timer(struct ps_loop *loop, int timer, uint64_t interval_ns)
 		t->due = UINT64_MAX;
 }
 
+static uint64_t next_beat(uint64_t interval_ns)
+{
+	return (ps_clock_boot() / interval_ns + 1) * interval_ns;
+}
+
+int ps_loop_add_beat(struct ps_loop *loop, uint64_t interval_ns, uint64_t slack_ns, ps_loop_fn fn, void *arg)
+{
+	int id;
+
+	if (interval_ns == 0)
+		return -EINVAL;
+	int r = ps_loop_add_timer(loop, interval_ns, fn, arg, &id);
+	if (r < 0)
+		return r;
+	loop->timers[id].due = next_beat(interval_ns);
+	loop->timers[id].slack = slack_ns;
+	loop->timers[id].beat = true;
+	return 0;
+}
+
 static int run_timers(struct ps_loop *loop)
 {
 	for (size_t i = 0; i < loop->n_timers && !loop->stop; i++) {
@@ -201,7 +228,7 @@ static int run_timers(struct ps_loop *loop)
 			continue;
 		t->due += t->interval; /* keeps its beat … */
 		if (t->due <= now)
-			t->due = now + t->interval; /* … unless it has lost it */
+			t->due = t->beat ? next_beat(t->interval) : now + t->interval; /* … unless it has lost it */
 		/* The handler may move the list or change this timer: nothing of t is used behind it. */
 		int r = t->fn(t->arg);
 		if (r != 0)
@@ -216,7 +243,7 @@ static long next_timer(const struct ps_loop *loop)
 	uint64_t due = UINT64_MAX;
 	for (size_t i = 0; i < loop->n_timers; i++) {
 		if (loop->timers[i].interval)
-			due = PS_MIN(due, loop->timers[i].due);
+			due = PS_MIN(due, loop->timers[i].due + loop->timers[i].slack);
 	}
 	if (due == UINT64_MAX)
 		return -1;

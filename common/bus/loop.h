@@ -22,6 +22,8 @@ int ps_loop_add_fd(struct ps_loop *loop, int fd, ps_loop_fn fn, void *arg);
 /* The same with poll(2)'s events (POLLIN, POLLOUT); adding an fd again replaces it. */
 int ps_loop_add_fd_events(struct ps_loop *loop, int fd, short events, ps_loop_fn fn, void *arg);
 int ps_loop_add_subscriber(struct ps_loop *loop, struct ps_subscriber *sub, ps_loop_fn fn, void *arg);
+/* The handler asks ps_publisher_called each time, which takes what there is. */
+int ps_loop_add_publisher(struct ps_loop *loop, struct ps_publisher *pub, ps_loop_fn fn, void *arg);
 int ps_loop_add_responder(struct ps_loop *loop, struct ps_responder *resp, ps_loop_fn fn, void *arg);
 int ps_loop_add_requester(struct ps_loop *loop, struct ps_requester *rq, ps_loop_fn fn, void *arg);
 void ps_loop_remove_fd(struct ps_loop *loop, int fd);
@@ -33,6 +35,13 @@ void ps_loop_remove_subscriber(struct ps_loop *loop, struct ps_subscriber *sub);
 int ps_loop_add_timer(struct ps_loop *loop, uint64_t interval_ns, ps_loop_fn fn, void *arg, int *ret_timer);
 /* Changes a timer's interval and starts it anew; 0 stops it. A stopped timer stays known. */
 void ps_loop_set_timer(struct ps_loop *loop, int timer, uint64_t interval_ns);
+
+/*
+ * A timer that keeps step with those of other programs: due at each multiple of interval_ns of the boot clock, so that
+ * a machine at rest wakes up once for all of them. With `slack_ns` it waits up to so long for a wake-up that comes
+ * anyway.
+ */
+int ps_loop_add_beat(struct ps_loop *loop, uint64_t interval_ns, uint64_t slack_ns, ps_loop_fn fn, void *arg);
 
 /*
  * SIGINT and SIGTERM end the loop with 0; SIGPIPE is ignored. Must be called before other threads start. `on_hup` is

@@ -22,6 +22,8 @@ struct lane {
 	unsigned long long own_published, own_refused; /* records */
 	unsigned long long *published, *refused;       /* these, or someone else's memory */
 	uint64_t marked;                               /* seq when ps_publisher_mark last looked */
+	unsigned quiet;                                /* looks since then that have found nothing new */
+	bool news; /* what a mark is to tell at once: how far it has come, to a new subscriber; another `lost` */
 };
 
 struct ps_publisher {
@@ -30,6 +32,7 @@ struct ps_publisher {
 	uint64_t epoch;
 	struct lane lanes[PS_TOPICS];
 	struct ps_buf map; /* memory for the payload of map topics */
+	bool called;       /* by a subscriber */
 };
 
 static int open_socket(struct ps_publisher *pub, struct ps_bus *bus, const char *endpoint, struct ps_error *err)
@@ -45,7 +48,9 @@ static int open_socket(struct ps_publisher *pub, struct ps_bus *bus, const char 
 	if (r < 0)
 		return r;
 	const int on = 1;
-	if (pub->reliable && zmq_setsockopt(pub->socket.handle, ZMQ_XPUB_NODROP, &on, sizeof(on)) != 0)
+	/* Each subscription is to be heard of, not only the first to a topic: see hear(). */
+	if (zmq_setsockopt(pub->socket.handle, ZMQ_XPUB_VERBOSE, &on, sizeof(on)) != 0 ||
+		(pub->reliable && zmq_setsockopt(pub->socket.handle, ZMQ_XPUB_NODROP, &on, sizeof(on)) != 0))
 		return ps_error_set(err, -errno, 503, "bus", "", "Cannot set up %s: %s", endpoint, zmq_strerror(errno));
 	return ps_socket_bind(&pub->socket, endpoint, err);
 }
@@ -199,12 +204,50 @@ static int send_in_order(struct ps_publisher *pub, enum ps_topic topic)
 	return ret;
 }
 
-/* XPUB hands its subscriptions, and whatever else its peers send, to the application, which must take them. */
-static void drain_subscriptions(struct ps_publisher *pub)
+/* A subscription is a one and the beginning of topics; anything else says nothing to us. */
+static void hear_one(struct ps_publisher *pub, struct ps_frames *frames)
+{
+	static const char call[] = PS_BUS_CALL;
+	size_t len = 0;
+	const uint8_t *frame = ps_frame_data(frames, 0, &len);
+
+	if (len == 0 || frame[0] != 1)
+		return;
+	frame++;
+	len--;
+	if (len == strlen(call) && memcmp(frame, call, len) == 0)
+		pub->called = true;
+	for (int t = 0; t < PS_TOPICS; t++) {
+		const char *name = ps_topic_name((enum ps_topic)t);
+		if (strlen(name) >= len && memcmp(name, frame, len) == 0)
+			pub->lanes[t].news = true;
+	}
+}
+
+/*
+ * XPUB hands its subscriptions, and whatever else its peers send, to the application, which must take them. No more at
+ * once than a peer can have waiting: one that never ends holds up nothing.
+ */
+static void hear(struct ps_publisher *pub)
 {
 	struct ps_frames frames;
-	while (ps_socket_receive(&pub->socket, &frames) == 1)
+	for (int i = 0; i < PS_BUS_HWM && ps_socket_receive(&pub->socket, &frames) == 1; i++) {
+		hear_one(pub, &frames);
 		ps_frames_free(&frames);
+	}
+}
+
+bool ps_publisher_called(struct ps_publisher *pub)
+{
+	hear(pub);
+	bool called = pub->called;
+	pub->called = false;
+	return called;
+}
+
+struct ps_socket *ps_publisher_socket(struct ps_publisher *pub)
+{
+	return &pub->socket;
 }
 
 int ps_publisher_record(struct ps_publisher *pub, enum ps_topic topic, const void *record, uint64_t now)
@@ -242,7 +285,7 @@ int ps_publisher_map(struct ps_publisher *pub, enum ps_topic topic, const struct
 uint64_t ps_publisher_flush(struct ps_publisher *pub, uint64_t now, bool force)
 {
 	uint64_t next = UINT64_MAX;
-	drain_subscriptions(pub);
+	hear(pub);
 
 	for (int t = 0; t < PS_TOPICS; t++) {
 		uint64_t due = pub->lanes[t].since + PS_BUS_DELAY_NS;
@@ -266,14 +309,18 @@ void ps_publisher_mark(struct ps_publisher *pub, uint32_t topics)
 
 		if (!(topics >> t & 1) || waits(pub, (enum ps_topic)t))
 			continue;
-		if (lane->seq == lane->marked)
+		lane->quiet = lane->seq == lane->marked ? lane->quiet + 1 : 0;
+		if (lane->quiet > 0 && (lane->news || lane->quiet % PS_BUS_MARK_EVERY == 1)) {
 			(void)send_message(pub, (enum ps_topic)t, nothing, sizeof(nothing), 0);
+			lane->news = false;
+		}
 		lane->marked = lane->seq;
 	}
 }
 
 void ps_publisher_set_lost(struct ps_publisher *pub, enum ps_topic topic, uint64_t lost)
 {
+	pub->lanes[topic].news = pub->lanes[topic].news || pub->lanes[topic].lost != lost;
 	pub->lanes[topic].lost = lost;
 }
 

@@ -80,6 +80,7 @@ int ps_frames_read_request(struct ps_frames *frames, struct ps_request *req);
 int ps_frames_read_reply(struct ps_frames *frames, struct ps_reply *reply);
 
 /* For the loop. */
+struct ps_socket *ps_publisher_socket(struct ps_publisher *pub);
 struct ps_socket *ps_subscriber_socket(struct ps_subscriber *sub);
 struct ps_socket *ps_responder_socket(struct ps_responder *resp);
 struct ps_socket *ps_requester_socket(struct ps_requester *rq);

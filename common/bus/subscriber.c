@@ -146,6 +146,18 @@ void ps_message_free(struct ps_message *msg)
 	*msg = (struct ps_message){0};
 }
 
+/* A subscription is all that goes upstream: to a word that is no topic. The one before goes, so that this one counts.
+ */
+int ps_subscriber_call(struct ps_subscriber *sub)
+{
+	static const char call[] = PS_BUS_CALL;
+
+	if (zmq_setsockopt(sub->socket.handle, ZMQ_UNSUBSCRIBE, call, strlen(call)) != 0 ||
+		zmq_setsockopt(sub->socket.handle, ZMQ_SUBSCRIBE, call, strlen(call)) != 0)
+		return -errno;
+	return 0;
+}
+
 uint64_t ps_subscriber_malformed(const struct ps_subscriber *sub)
 {
 	return sub->malformed;

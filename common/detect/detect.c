@@ -127,7 +127,7 @@ static bool hear(struct ps_detect *d, uint64_t now)
 
 void ps_detect_tick(struct ps_detect *d, uint64_t now)
 {
-	if (!d->sights || !d->judged || now < d->judged + PS_DETECT_TICK_NS)
+	if (!d->sights || !d->judged || now + PS_DETECT_EARLY_NS < d->judged + PS_DETECT_TICK_NS)
 		return;
 	pass(d, now);
 	ps_sights_tick(d->sights, now);

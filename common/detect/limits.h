@@ -45,6 +45,8 @@
 
 /* Judging: once in this time. */
 #define PS_DETECT_TICK_NS 1000000000ull
+/* A tick may come a little early, after one that was late. */
+#define PS_DETECT_EARLY_NS 250000000ull
 
 /* Intervals that are remembered of a caller; detect-beacon-calls may ask for one more. */
 #define PS_BEACON_INTERVALS 15u

@@ -158,6 +158,37 @@ static int wake_the_other(void *arg)
 	return 0;
 }
 
+/* Never two in one interval, and the first not before the next multiple. */
+static int on_beat(void *arg)
+{
+	uint64_t *last = arg;
+	uint64_t now = ps_clock_boot();
+	assert_true(now / (20 * MS) > *last);
+	*last = now / (20 * MS);
+	w.calls[0]++;
+	return 0;
+}
+
+static void beats_are_at_multiples(void **state)
+{
+	(void)state;
+	uint64_t last = ps_clock_boot() / (20 * MS);
+	assert_int_equal(ps_loop_add_beat(w.loop, 20 * MS, 0, on_beat, &last), 0);
+	assert_int_equal(ps_loop_add_beat(w.loop, 0, 0, on_beat, &last), -EINVAL);
+	(void)run_until(&w.calls[0], 10);
+}
+
+static void a_beat_with_slack_waits_for_company(void **state)
+{
+	(void)state;
+	uint64_t before = ps_clock_boot();
+	assert_int_equal(ps_loop_add_beat(w.loop, 10 * MS, 300 * MS, stop, NULL), 0);
+	assert_int_equal(ps_loop_run(w.loop), 0);
+	assert_true(ps_clock_boot() - before >= 300 * MS); /* nobody came */
+	assert_int_equal(ps_loop_add_beat(w.loop, 10 * MS, 20000 * MS, count, &w.calls[0]), 0);
+	assert_true(run_until(&w.calls[0], 5) < 10000 * MS);
+}
+
 static void timers_change_while_running(void **state)
 {
 	(void)state;
@@ -491,6 +522,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		loop_test(timers_repeat),
 		loop_test(a_late_timer_fires_once),
+		loop_test(beats_are_at_multiples),
+		loop_test(a_beat_with_slack_waits_for_company),
 		loop_test(timers_change_while_running),
 		loop_test(a_timer_that_is_set_starts_anew),
 		loop_test(a_handler_may_add_timers),

@@ -485,6 +485,106 @@ static void what_waits_is_sent_at_the_end(void **state)
 	ps_publisher_free(&pub); /* twice is fine */
 }
 
+static unsigned marks(struct ps_subscriber *sub)
+{
+	struct ps_message msg = {0};
+	unsigned n = 0;
+	while (ps_subscriber_next(sub, &msg) == 1) {
+		n += msg.topic == PS_TOPIC_CONN_END && msg.n == 0;
+		ps_message_free(&msg);
+	}
+	return n;
+}
+
+/* Calls, and waits until the publisher has heard it, and with it all that was said before. */
+static void call(struct ps_publisher *pub, struct ps_subscriber *sub)
+{
+	uint64_t deadline = ps_clock_boot() + PATIENCE;
+	assert_int_equal(ps_subscriber_call(sub), 0);
+	while (!ps_publisher_called(pub) && ps_clock_boot() < deadline)
+		(void)usleep(200);
+	assert_true(ps_clock_boot() < deadline);
+}
+
+static void a_silent_topic_says_so_now_and_then(void **state)
+{
+	(void)state;
+	const uint32_t bit = 1u << PS_TOPIC_CONN_END;
+	const char *at = tempdir_path("ipc://", "silent.sock");
+	_cleanup_(ps_publisher_free) struct ps_publisher *pub = publisher(at, false);
+	_cleanup_(ps_subscriber_free) struct ps_subscriber *sub = subscriber(at, bit | MAPS), *late = NULL;
+	struct ps_conn c = conn(1);
+	struct ps_message msg = {0};
+	join(pub, sub);
+
+	assert_int_equal(ps_publisher_record(pub, PS_TOPIC_CONN_END, &c, 0), 0);
+	(void)ps_publisher_flush(pub, 0, true);
+	ps_publisher_mark(pub, bit); /* it has just spoken */
+	for (int i = 0; i < 2 * PS_BUS_MARK_EVERY; i++)
+		ps_publisher_mark(pub, bit);
+	publish_map(pub, PS_TOPIC_STATS, 1);
+	for (unsigned n = 0, last = 0; !last; ps_message_free(&msg)) {
+		assert_true(receive(sub, &msg));
+		n += msg.topic == PS_TOPIC_CONN_END && msg.n == 0;
+		last = msg.topic == PS_TOPIC_STATS;
+		if (last)
+			assert_int_equal(n, 2);
+	}
+
+	/* Who has just come hears it with the next look; nobody needs it twice. */
+	ps_publisher_mark(pub, bit);
+	late = subscriber(at, bit);
+	call(pub, late);
+	call(pub, late); /* the first may have come with the connection, before the topic */
+	ps_publisher_mark(pub, bit);
+	assert_true(receive(late, &msg));
+	assert_int_equal(msg.n, 0);
+	assert_int_equal(msg.before, 1);
+	ps_message_free(&msg);
+	ps_publisher_mark(pub, bit);
+	(void)usleep(50000);
+	assert_int_equal(marks(late), 0);
+
+	/* A loss is told at once. */
+	ps_publisher_set_lost(pub, PS_TOPIC_CONN_END, 7);
+	ps_publisher_mark(pub, bit);
+	assert_true(receive(late, &msg));
+	assert_int_equal(msg.lost, 7);
+	ps_message_free(&msg);
+}
+
+static void a_call_is_heard(void **state)
+{
+	(void)state;
+	const char *at = tempdir_path("ipc://", "call.sock");
+	_cleanup_(ps_publisher_free) struct ps_publisher *pub = publisher(at, true), *again = NULL;
+	_cleanup_(ps_subscriber_free) struct ps_subscriber *sub = subscriber(at, CONNS | MAPS),
+							   *other = subscriber(at, CONNS | MAPS);
+	uint64_t deadline;
+	join(pub, sub);
+	join(pub, other);
+
+	assert_false(ps_publisher_called(pub)); /* a subscription is no call */
+	for (int i = 0; i < 3; i++) {
+		call(pub, sub);
+		call(pub, other);
+		assert_false(ps_publisher_called(pub));
+	}
+	/* It is no topic: nothing comes of it. */
+	(void)ps_publisher_flush(pub, 0, true);
+	assert_int_equal(marks(sub), 0);
+
+	/* Whoever comes after it learns that there was one. */
+	ps_publisher_free(&pub);
+	again = publisher(at, true);
+	deadline = ps_clock_boot() + PATIENCE;
+	while (!ps_publisher_called(again) && ps_clock_boot() < deadline) {
+		assert_int_equal(marks(sub) + marks(other), 0); /* libzmq says it again while it is listened to */
+		(void)usleep(200);
+	}
+	assert_true(ps_clock_boot() < deadline);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -498,6 +598,8 @@ int main(void)
 		cmocka_unit_test(socket_files),
 		cmocka_unit_test(failed_binds_say_what_to_do),
 		cmocka_unit_test(what_waits_is_sent_at_the_end),
+		cmocka_unit_test(a_silent_topic_says_so_now_and_then),
+		cmocka_unit_test(a_call_is_heard),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
