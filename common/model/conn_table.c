@@ -6,6 +6,7 @@
 
 #include "bpf/abi.h"
 #include "common/base/cleanup.h"
+#include "common/base/pages.h"
 #include "common/limits.h"
 
 enum entry_state {
@@ -30,6 +31,13 @@ struct block {
 	uint64_t seen[PS_CONN_BLOCK]; /* last_seen of a living connection, at least 1; 0 = none lives here */
 	struct entry entry[PS_CONN_BLOCK];
 };
+
+/*
+ * Blocks of a small table are allocated one by one. Those behind the first SLAB_BLOCKS stand side by side in slabs of
+ * huge pages: what a new connection costs here is mostly that its memory is touched for the first time.
+ */
+#define SLAB_BYTES (4 * PS_PAGES_HUGE)
+#define SLAB_BLOCKS (SLAB_BYTES / sizeof(struct block))
 
 #define NOTHING UINT32_MAX
 
@@ -87,13 +95,24 @@ static uint32_t hash_check(uint64_t hash)
 
 static int cells_make(size_t n, struct cell **ret_cells)
 {
-	struct cell *cells = malloc(n * sizeof(*cells));
+	size_t bytes = n * sizeof(struct cell);
+	struct cell *cells = bytes < PS_PAGES_HUGE ? malloc(bytes) : ps_pages_new(bytes);
 
 	if (!cells)
 		return -ENOMEM;
-	memset(cells, 0xff, n * sizeof(*cells));
+	memset(cells, 0xff, bytes);
 	*ret_cells = cells;
 	return 0;
+}
+
+static void cells_free(struct cell *cells, size_t n)
+{
+	size_t bytes = n * sizeof(*cells);
+
+	if (bytes < PS_PAGES_HUGE)
+		free(cells);
+	else
+		ps_pages_free(cells, bytes);
 }
 
 int ps_conn_table_new(size_t limit, struct ps_conn_table **ret_table)
@@ -115,11 +134,13 @@ void ps_conn_table_free(struct ps_conn_table **table)
 
 	if (!t)
 		return;
-	for (size_t i = 0; i < t->n_blocks; i++)
+	for (size_t i = 0; i < t->n_blocks && i < SLAB_BLOCKS; i++)
 		free(t->blocks[i]);
+	for (size_t i = SLAB_BLOCKS; i < t->n_blocks; i += SLAB_BLOCKS)
+		ps_pages_free(t->blocks[i], SLAB_BYTES);
 	free(t->blocks);
 	free(t->latest);
-	free(t->cells);
+	cells_free(t->cells, t->mask + 1);
 	free(t);
 	*table = NULL;
 }
@@ -162,7 +183,7 @@ static int cells_grow(struct ps_conn_table *t)
 			to = (to + 1) & (n - 1);
 		cells[to] = t->cells[i];
 	}
-	free(t->cells);
+	cells_free(t->cells, t->mask + 1);
 	t->cells = cells;
 	t->mask = n - 1;
 	return 0;
@@ -189,6 +210,16 @@ static void cell_remove(struct ps_conn_table *t, size_t hole)
 	t->used--;
 }
 
+/* Memory for the next one, zeroed. */
+static struct block *block_make(const struct ps_conn_table *t)
+{
+	if (t->n_blocks < SLAB_BLOCKS)
+		return calloc(1, sizeof(struct block));
+	if (t->n_blocks % SLAB_BLOCKS == 0)
+		return ps_pages_new(SLAB_BYTES);
+	return t->blocks[t->n_blocks - 1] + 1;
+}
+
 static int block_add(struct ps_conn_table *t)
 {
 	uint32_t first = (uint32_t)(t->n_blocks * PS_CONN_BLOCK);
@@ -210,7 +241,7 @@ static int block_add(struct ps_conn_table *t)
 		t->latest = latest;
 		t->cap_blocks = cap;
 	}
-	block = calloc(1, sizeof(*block));
+	block = block_make(t);
 	if (!block)
 		return -ENOMEM;
 	t->latest[t->n_blocks] = 0;

@@ -316,6 +316,32 @@ static void seen_in_a_span(void **state)
 	assert_null(ps_conn_table_seen(t, &(size_t){0}, 0, UINT64_MAX));
 }
 
+/* Large enough for blocks and an index on huge pages: everybody is there, once, in the order of arrival. */
+static void many(void **state)
+{
+	_cleanup_(ps_conn_table_free) struct ps_conn_table *t = NULL;
+	const uint64_t n = 150000;
+	size_t position = 0, met = 0;
+	const struct ps_conn *c;
+	bool ended;
+
+	(void)state;
+	assert_int_equal(ps_conn_table_new(n, &t), 0);
+	for (uint64_t id = 1; id <= n; id++)
+		assert_int_equal(put(t, id * 7, id, false, 1), PS_CHANGE_NEW);
+	for (uint64_t id = 1; id <= n; id++) {
+		c = ps_conn_table_find(t, id * 7, NULL);
+		assert_non_null(c);
+		assert_int_equal(c->orig_packets, id);
+	}
+	for (; (c = ps_conn_table_next(t, &position, &ended)); met++) {
+		assert_int_equal(c->id, (met + 1) * 7);
+		assert_false(ended);
+	}
+	assert_int_equal(met, n);
+	assert_int_equal(totals(t).live, n);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -329,6 +355,7 @@ int main(void)
 		cmocka_unit_test(like_an_array),
 		cmocka_unit_test(walking_while_it_changes),
 		cmocka_unit_test(seen_in_a_span),
+		cmocka_unit_test(many),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
