@@ -16,6 +16,8 @@ struct ps_client {
 	struct ps_client *prev, *next;
 	int fd; /* somebody else's: shut down here, never closed */
 	struct ps_addr addr;
+	struct ps_addr local; /* the address of ours it came to */
+	uint16_t local_port;
 	uint64_t deadline; /* UINT64_MAX = none */
 	uint64_t since;    /* when it began to wait for its request */
 	bool busy;         /* a request is being answered */

@@ -264,22 +264,23 @@ void ps_http_shared_free(struct ps_http_shared **shared)
 	*shared = NULL;
 	if (!s || --s->holders)
 		return;
-	ps_buf_free(&s->body);
+	if (s->sent)
+		s->free_sent(s->sent);
+	ps_http_response_free(&s->answer);
 	free(s);
 }
 
 void ps_http_response_share(struct ps_http_response *to, struct ps_http_response *from)
 {
 	if (!from->shared) {
-		struct ps_http_shared *s = malloc(sizeof(*s));
+		struct ps_http_shared *s = calloc(1, sizeof(*s));
 
 		if (!s) {
 			to->error = -ENOMEM;
 			return;
 		}
-		*s = (struct ps_http_shared){.holders = 1, .body = from->body};
-		from->body = (struct ps_buf)PS_BUF_INIT;
-		from->shared = s;
+		*s = (struct ps_http_shared){.holders = 1, .answer = *from};
+		*from = (struct ps_http_response){.shared = s};
 	}
 	to->shared = from->shared;
 	to->shared->holders++;

@@ -106,17 +106,10 @@ struct ps_stream {
 	bool endless; /* a stream of events: it has no deadline, and a place of its own */
 };
 
-/* A body that several answers have. Whoever holds it lets it go with ps_http_shared_free. */
-struct ps_http_shared {
-	unsigned holders;
-	struct ps_buf body;
-};
-void ps_http_shared_free(struct ps_http_shared **shared);
-
 struct ps_http_response {
 	int status;
 	struct ps_buf body;
-	struct ps_http_shared *shared; /* instead of body */
+	struct ps_http_shared *shared; /* instead of everything else */
 	const void *fixed;             /* instead of body: bytes that live as long as the program */
 	size_t fixed_len;
 	struct ps_stream stream; /* instead of body */
@@ -128,13 +121,22 @@ struct ps_http_response {
 	int error; /* sticky: a header did not fit or no memory */
 };
 
+/* One answer that several requests get. Whoever holds it lets it go with ps_http_shared_free. */
+struct ps_http_shared {
+	unsigned holders;
+	struct ps_http_response answer; /* no stream */
+	void *sent;                     /* what the transport made of it, and how it goes; NULL = nothing yet */
+	void (*free_sent)(void *sent);
+};
+void ps_http_shared_free(struct ps_http_shared **shared);
+
 /* Adds a header; values with control characters (response splitting) are refused as an error of ours. Sticky as ps_buf.
  */
 void ps_http_response_header(struct ps_http_response *resp, const char *name, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
-/* Gives `to` the body of `from`, which keeps it. Without memory: to->error. */
+/* Gives `to`, which is empty, the answer of `from`, which keeps it and becomes shared. Without memory: to->error. */
 void ps_http_response_share(struct ps_http_response *to, struct ps_http_response *from);
-/* The value of a header that was added, or NULL. Case matters. */
+/* The value of a header that was added, or NULL. Case matters. Not of one that is shared. */
 const char *ps_http_response_get(const struct ps_http_response *resp, const char *name);
 /* Empties it for another answer. */
 void ps_http_response_reset(struct ps_http_response *resp);

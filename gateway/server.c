@@ -85,6 +85,25 @@ static size_t places_of(const struct ps_addr *addr)
 	return ps_addr_is_loopback(addr) ? PS_HTTP_CONNECTIONS_MAX * 3 / 4 : PS_HTTP_PER_IP_MAX;
 }
 
+static uint16_t port(const struct sockaddr *sa)
+{
+	if (sa->sa_family == AF_INET)
+		return ntohs(((const struct sockaddr_in *)sa)->sin_port);
+	return sa->sa_family == AF_INET6 ? ntohs(((const struct sockaddr_in6 *)sa)->sin6_port) : 0;
+}
+
+/* Where a connection came to: it stays so for all its requests. */
+static void local_address(struct ps_client *c)
+{
+	struct sockaddr_storage local = {0};
+	socklen_t len = sizeof(local);
+
+	if (getsockname(c->fd, (struct sockaddr *)&local, &len) != 0)
+		return;
+	address((struct sockaddr *)&local, &c->local);
+	c->local_port = port((struct sockaddr *)&local);
+}
+
 static enum MHD_Result on_accept(void *cls, const struct sockaddr *sa, socklen_t len)
 {
 	struct ps_server *s = cls;
@@ -109,6 +128,7 @@ static void on_connection(
 		const union MHD_ConnectionInfo *info =
 			MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
 		struct ps_addr addr = {0};
+		struct ps_client *c;
 		int fd;
 
 		if (info && info->client_addr)
@@ -116,8 +136,10 @@ static void on_connection(
 		info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
 		fd = info ? info->connect_fd : -1;
 		/* Without memory it is served without a deadline of ours: libmicrohttpd's idle time-out remains. */
-		*socket_context = ps_client_new(
+		*socket_context = c = ps_client_new(
 			&s->clients, fd, &addr, seconds_from_now(PS_HTTP_REQUEST_TIMEOUT_S), ps_clock_boot());
+		if (c)
+			local_address(c);
 	} else {
 		struct ps_client *c = *socket_context;
 
@@ -160,28 +182,18 @@ static int on_tick(void *arg)
 
 /* --- requests ----------------------------------------------------------------------------------- */
 
-static uint16_t port(const struct sockaddr *sa)
-{
-	if (sa->sa_family == AF_INET)
-		return ntohs(((const struct sockaddr_in *)sa)->sin_port);
-	return sa->sa_family == AF_INET6 ? ntohs(((const struct sockaddr_in6 *)sa)->sin6_port) : 0;
-}
-
 static void addresses(struct request *rq)
 {
 	const union MHD_ConnectionInfo *info =
 		MHD_get_connection_info(rq->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-	struct sockaddr_storage local = {0};
-	socklen_t len = sizeof(local);
 
 	if (info && info->client_addr) {
 		address(info->client_addr, &rq->x.req.peer);
 		rq->x.req.peer_port = port(info->client_addr);
 	}
-	info = MHD_get_connection_info(rq->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-	if (info && getsockname(info->connect_fd, (struct sockaddr *)&local, &len) == 0) {
-		address((struct sockaddr *)&local, &rq->x.req.local);
-		rq->x.req.local_port = port((struct sockaddr *)&local);
+	if (rq->client) {
+		rq->x.req.local = rq->client->local;
+		rq->x.req.local_port = rq->client->local_port;
 	}
 	ps_addr_format(&rq->x.req.peer, rq->x.peer);
 }
@@ -313,11 +325,9 @@ static void free_buffer(void *cls)
 	free(cls);
 }
 
-static void free_shared(void *cls)
+static void free_response(void *response)
 {
-	struct ps_http_shared *shared = cls;
-
-	ps_http_shared_free(&shared);
+	MHD_destroy_response(response);
 }
 
 static ssize_t on_read(void *cls, uint64_t position, char *buf, size_t max)
@@ -351,12 +361,11 @@ static void make_endless(struct request *rq)
 }
 
 /* libmicrohttpd takes the bytes over without a copy. */
-static struct MHD_Response *response_new(struct request *rq)
+static struct MHD_Response *response_new(struct ps_http_response *resp, struct request *rq)
 {
-	struct ps_http_response *resp = &rq->x.resp;
 	struct MHD_Response *r;
 
-	if (resp->error || resp->body.error || (resp->shared && resp->shared->body.error)) {
+	if (resp->error || resp->body.error) {
 		static char text[] = "The answer does not fit into memory.\n";
 
 		resp->status = 500;
@@ -367,13 +376,6 @@ static struct MHD_Response *response_new(struct request *rq)
 			resp->fixed_len, (void *)(uintptr_t)resp->fixed, MHD_RESPMEM_PERSISTENT);
 	if (resp->stream.read)
 		return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, PS_HTTP_PIECE, on_read, rq, NULL);
-	if (resp->shared) {
-		r = MHD_create_response_from_buffer_with_free_callback_cls(
-			resp->shared->body.len, resp->shared->body.data, free_shared, resp->shared);
-		if (r)
-			resp->shared = NULL;
-		return r;
-	}
 	r = MHD_create_response_from_buffer_with_free_callback_cls(
 		resp->body.len, resp->body.data, free_buffer, resp->body.data);
 	if (r)
@@ -381,28 +383,48 @@ static struct MHD_Response *response_new(struct request *rq)
 	return r;
 }
 
+/* With its headers; NULL: no memory. */
+static struct MHD_Response *response_with_headers(struct ps_http_response *resp, struct request *rq)
+{
+	struct MHD_Response *r = response_new(resp, rq);
+
+	for (size_t i = 0; r && i < resp->n_headers; i++) {
+		if (MHD_add_response_header(r, resp->header[i].name, resp->header[i].value) != MHD_YES) {
+			MHD_destroy_response(r);
+			r = NULL;
+		}
+	}
+	return r;
+}
+
+/* What several have is made for the first of them, and counted by libmicrohttpd. */
+static struct MHD_Response *response_shared(struct ps_http_shared *shared)
+{
+	if (!shared->sent) {
+		shared->sent = response_with_headers(&shared->answer, NULL);
+		shared->free_sent = free_response;
+	}
+	return shared->sent;
+}
+
 static enum MHD_Result respond(struct request *rq)
 {
 	struct ps_http_response *resp = &rq->x.resp;
-	struct MHD_Response *r = response_new(rq);
+	struct MHD_Response *r = resp->shared ? response_shared(resp->shared) : response_with_headers(resp, rq);
+	int status = resp->shared ? resp->shared->answer.status : resp->status;
 	enum MHD_Result ret;
 
 	if (!r)
 		return MHD_NO;
-	for (size_t i = 0; i < resp->n_headers; i++) {
-		if (MHD_add_response_header(r, resp->header[i].name, resp->header[i].value) != MHD_YES) {
-			MHD_destroy_response(r);
-			return MHD_NO;
-		}
-	}
-	rq->server->gateway->totals.responses[PS_MIN(resp->status / 100, 5)]++;
+	rq->server->gateway->totals.responses[PS_MIN(status / 100, 5)]++;
 	client_deadline(rq->client, PS_HTTP_RESPONSE_TIMEOUT_S);
 	if (resp->stream.endless)
 		make_endless(rq);
 	ps_log(PS_LOG_DEBUG, "request", "peer=%s target=\"%s\" status=%d", rq->x.peer, rq->target ? rq->target : "",
-		resp->status);
-	ret = MHD_queue_response(rq->connection, (unsigned)resp->status, r);
-	MHD_destroy_response(r);
+		status);
+	ret = MHD_queue_response(rq->connection, (unsigned)status, r);
+	if (!resp->shared)
+		MHD_destroy_response(r);
 	return ret;
 }
 

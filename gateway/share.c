@@ -86,19 +86,6 @@ void ps_share_run(struct ps_exchange *x)
 	x->route->handler(x);
 }
 
-/* Everything but a stream. Without memory the copy is an error of its own. */
-static void copy_answer(struct ps_http_response *to, struct ps_http_response *from)
-{
-	to->status = from->status;
-	to->error = from->error;
-	to->fixed = from->fixed;
-	to->fixed_len = from->fixed_len;
-	for (size_t i = 0; i < from->n_headers; i++)
-		ps_http_response_header(to, from->header[i].name, "%s", from->header[i].value);
-	if (!from->fixed)
-		ps_http_response_share(to, from);
-}
-
 /* Those that waited get the answer, or ask for themselves. */
 static void give(struct ps_exchange *asker, struct ps_exchange *with)
 {
@@ -112,7 +99,7 @@ static void give(struct ps_exchange *asker, struct ps_exchange *with)
 			x->route->handler(x);
 			continue;
 		}
-		copy_answer(&x->resp, &asker->resp);
+		ps_http_response_share(&x->resp, &asker->resp);
 		x->answered = true;
 		x->done(x);
 	}

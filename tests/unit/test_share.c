@@ -68,14 +68,15 @@ static void answer(struct ps_exchange *e, const char *text)
 
 static void has(const struct ps_exchange *e, const char *text)
 {
-	const struct ps_buf *body = e->resp.shared ? &e->resp.shared->body : &e->resp.body;
+	const struct ps_http_response *resp = e->resp.shared ? &e->resp.shared->answer : &e->resp;
+	const struct ps_buf *body = &resp->body;
 
 	assert_true(e->answered);
-	assert_int_equal(e->resp.status, 200);
+	assert_int_equal(resp->status, 200);
 	assert_int_equal(body->len, strlen(text) + 1);
 	assert_memory_equal(body->data, text, strlen(text));
-	assert_string_equal(ps_http_response_get(&e->resp, "Content-Type"), "application/json");
-	assert_non_null(ps_http_response_get(&e->resp, "Cache-Control"));
+	assert_string_equal(ps_http_response_get(resp, "Content-Type"), "application/json");
+	assert_non_null(ps_http_response_get(resp, "Cache-Control"));
 }
 
 /* Who comes while it is asked does not get that answer, which may be older than the question. */
@@ -167,9 +168,10 @@ static void refusals_are_shared(void **state)
 	(void)ps_error_set(&err, 0, 503, "part_down", "", "It does not answer.");
 	ps_answer_problem(&x[1], &err);
 	assert_int_equal(n_done, 3);
-	assert_int_equal(x[2].resp.status, 503);
-	assert_string_equal(ps_http_response_get(&x[2].resp, "Retry-After"), "1");
-	assert_memory_equal(x[2].resp.shared->body.data, "{", 1);
+	assert_ptr_equal(x[1].resp.shared, x[2].resp.shared);
+	assert_int_equal(x[2].resp.shared->answer.status, 503);
+	assert_string_equal(ps_http_response_get(&x[2].resp.shared->answer, "Retry-After"), "1");
+	assert_memory_equal(x[2].resp.shared->answer.body.data, "{", 1);
 }
 
 /* Waiting ones go; the one who asks goes without an answer. */
