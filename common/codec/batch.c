@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "bpf/abi.h"
+#include "common/codec/batch_layout.h"
 
 /* Room that the head of the payload may need (array 32). */
 #define HEAD_ROOM 5
@@ -165,55 +166,6 @@ static inline uint8_t *put_enum(uint8_t *p, enum ps_kind kind, uint8_t value)
 #define PUT_VERDICT(p, v) put_enum(p, PS_KIND_VERDICT, v)
 #define PUT_DIRECTION(p, v) put_enum(p, PS_KIND_DIRECTION, v)
 #define PUT_MODE(p, v) put_enum(p, PS_KIND_MODE, v)
-
-/* The most that a column can take. */
-#define MAX_U8 2
-#define MAX_U16 3
-#define MAX_U32 5
-#define MAX_U64 9
-#define MAX_ID 17
-#define MAX_PROTO 8
-#define MAX_ADDR (2 + PS_ADDR_TEXT)
-#define MAX_NAME (2 + PS_NAME_SIZE)
-#define MAX_TEXT (2 + PS_TEXT_SIZE)
-#define MAX_BOOL 1
-#define MAX_TIME 9
-#define MAX_SPAN 9
-#define MAX_RATIO 9
-#define MAX_RULE 5
-#define MAX_WORD 16
-#define MAX_VIEW MAX_WORD
-#define MAX_STATE MAX_WORD
-#define MAX_END MAX_WORD
-#define MAX_VERDICT MAX_WORD
-#define MAX_DIRECTION MAX_WORD
-#define MAX_MODE MAX_WORD
-
-enum {
-#define PS_CONN(name, kind, doc) +1
-	CONN_COLUMNS = 0
-#include "common/model/schema.def"
-		,
-#define PS_ICMP(name, kind, doc) +1
-	ICMP_COLUMNS = 0
-#include "common/model/schema.def"
-		,
-#define PS_DROP(name, kind, doc) +1
-	DROP_COLUMNS = 0
-#include "common/model/schema.def"
-		,
-#define PS_CONN(name, kind, doc) +MAX_##kind
-	CONN_MAX = 3
-#include "common/model/schema.def"
-		,
-#define PS_ICMP(name, kind, doc) +MAX_##kind
-	ICMP_MAX = 3
-#include "common/model/schema.def"
-		,
-#define PS_DROP(name, kind, doc) +MAX_##kind
-	DROP_MAX = 3
-#include "common/model/schema.def"
-};
 
 _Static_assert(HEAD_ROOM + PS_BUS_RECORDS_MAX * CONN_MAX <= PS_BUS_MESSAGE_MAX, "a full batch must fit one message");
 _Static_assert(CONN_COLUMNS <= PS_BUS_FIELDS_MAX, "more columns than a reader takes");

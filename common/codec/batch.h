@@ -40,6 +40,7 @@ struct ps_batch_reader {
 	enum ps_record_type type;
 	const struct ps_field *column[PS_BUS_FIELDS_MAX];
 	size_t n_columns;
+	bool direct; /* connections, and the columns are all of ours in our order */
 	const uint8_t *p, *end;
 	uint32_t left; /* records to come */
 };

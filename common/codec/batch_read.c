@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/codec/batch.h"
+#include "common/codec/batch_layout.h"
 #include "common/codec/wire.h"
 #include "common/model/value.h"
 
@@ -49,6 +50,255 @@ static const struct ps_drop drop_none = {
 
 static const void *const nones[PS_RECORD_TYPES] = {&conn_none, &icmp_none, &drop_none};
 
+/*
+ * --- a connection as we write it ------------------------------------------------------------------------------------
+ *
+ * Straight-line code from schema.def for the columns as batch.c writes them: no form is longer than there, so a record
+ * with CONN_MAX bytes behind its beginning needs no other check of its length. Whatever is written otherwise, or does
+ * not fit, sets `odd`, and the record is read the other way, which decides.
+ */
+struct taker {
+	const uint8_t *p;
+	bool odd;
+};
+
+/* A number of `size` bytes at most. */
+static inline uint64_t take_uint(struct taker *t, size_t size)
+{
+	const uint8_t *p = t->p;
+
+	if (p[0] < 0x80) {
+		t->p = p + 1;
+		return p[0];
+	}
+	if (p[0] == 0xcc) {
+		t->p = p + 2;
+		return p[1];
+	}
+	if (size >= 2 && p[0] == 0xcd) {
+		t->p = p + 3;
+		return ps_wire_number(p + 1, 2);
+	}
+	if (size >= 4 && p[0] == 0xce) {
+		t->p = p + 5;
+		return ps_wire_number(p + 1, 4);
+	}
+	if (size >= 8 && p[0] == 0xcf) {
+		t->p = p + 9;
+		return ps_wire_number(p + 1, 8);
+	}
+	t->odd = true;
+	return 0;
+}
+
+static inline bool take_nil(struct taker *t)
+{
+	if (t->p[0] != 0xc0)
+		return false;
+	t->p++;
+	return true;
+}
+
+/* Length of a string of up to `max` bytes; t->p is then where it begins. */
+static inline size_t take_head(struct taker *t, size_t max)
+{
+	size_t n = t->p[0] & 0x1f, head = 1;
+
+	if (t->p[0] == 0xd9) {
+		n = t->p[1];
+		head = 2;
+	} else if (t->p[0] >> 5 != 0xa0 >> 5) {
+		n = SIZE_MAX;
+	}
+	if (n > max) {
+		t->odd = true;
+		return 0;
+	}
+	t->p += head;
+	return n;
+}
+
+/* Eight hexadecimal digits, small letters; wrong ones set odd. */
+static inline uint64_t take_hex(struct taker *t, const uint8_t *p)
+{
+	const uint64_t ones = 0x0101010101010101ull, high = ones << 7;
+	uint64_t x = ps_wire_number(p, 8), letter, digit, value;
+
+	/* Of bytes below 0x80: is it from 'a' to 'f', is it from '0' to '9'? */
+	letter = (x + ones * (0x80 - 'a')) & ~(x + ones * (0x80 - 'g')) & high;
+	digit = (x + ones * (0x80 - '0')) & ~(x + ones * (0x80 - ':')) & high;
+	t->odd |= (x & high) != 0 || (letter | digit) != high;
+	value = (x & ones * 0x0f) + (letter >> 7) * 9;
+	value = (value | value >> 4) & 0x00ff00ff00ff00ffull;
+	value = (value | value >> 8) & 0x0000ffff0000ffffull;
+	return (value | value >> 16) & 0xffffffff;
+}
+
+static inline void take_ID(struct taker *t, uint64_t *to)
+{
+	const uint8_t *p = t->p + 1;
+
+	if (take_nil(t))
+		return;
+	if (t->p[0] != (0xa0 | 16)) {
+		t->odd = true;
+		return;
+	}
+	*to = take_hex(t, p) << 32 | take_hex(t, p + 8);
+	t->p = p + 16;
+}
+
+static inline void take_PROTO(struct taker *t, uint8_t *to)
+{
+	size_t n;
+
+	if (take_nil(t))
+		return;
+	n = take_head(t, MAX_PROTO - 1);
+	t->odd |= ps_proto_parse((const char *)t->p, n, to) < 0;
+	t->p += n;
+}
+
+/* A decimal byte without a zero in front; where it ends, NULL: there is none. */
+static inline const uint8_t *take_byte(const uint8_t *p, const uint8_t *end, uint8_t *to)
+{
+	const uint8_t *begin = p;
+	unsigned v = 0;
+
+	for (; p < end && p < begin + 3 && (uint8_t)(*p - '0') < 10; p++)
+		v = v * 10 + (unsigned)(*p - '0');
+	*to = (uint8_t)v;
+	return p == begin || v > 255 || (*begin == '0' && p > begin + 1) ? NULL : p;
+}
+
+static inline void take_ADDR(struct taker *t, struct ps_addr *to)
+{
+	const uint8_t *p, *end;
+	uint8_t bytes[4];
+	size_t n;
+
+	if (take_nil(t))
+		return;
+	n = take_head(t, MAX_ADDR - 2);
+	end = t->p + n;
+	p = t->p;
+	t->p = end;
+	for (int i = 0; p && i < 4; i++) {
+		if (i && (p == end || *p++ != '.'))
+			p = NULL;
+		else
+			p = take_byte(p, end, &bytes[i]);
+	}
+	if (p && p == end) {
+		to->family = 4;
+		memcpy(to->word, bytes, sizeof(bytes));
+	} else {
+		t->odd |= ps_addr_parse((const char *)end - n, n, to) < 0;
+	}
+}
+
+/* What is behind it in the record is zero already. */
+static inline void take_string(struct taker *t, char *to, size_t size)
+{
+	size_t n;
+
+	if (take_nil(t))
+		return;
+	n = take_head(t, size - 1);
+	for (size_t i = 0; i < n; i++)
+		to[i] = (char)t->p[i];
+	t->odd |= n && memchr(t->p, '\0', n);
+	t->p += n;
+}
+
+static inline void take_BOOL(struct taker *t, bool *to)
+{
+	if (take_nil(t))
+		return;
+	t->odd |= (t->p[0] | 1) != 0xc3;
+	*to = t->p[0] & 1;
+	t->p++;
+}
+
+static inline void take_RATIO(struct taker *t, double *to)
+{
+	uint64_t bits;
+
+	if (t->p[0] != 0xcb) {
+		t->odd = true;
+		return;
+	}
+	bits = ps_wire_number(t->p + 1, 8);
+	memcpy(to, &bits, sizeof(bits));
+	t->odd |= !isfinite(*to);
+	t->p += 9;
+}
+
+static inline void take_RULE(struct taker *t, int32_t *to)
+{
+	uint64_t id;
+
+	if (take_nil(t))
+		return;
+	id = take_uint(t, 4);
+	t->odd |= id > INT32_MAX;
+	*to = (int32_t)id;
+}
+
+static inline void take_word(struct taker *t, enum ps_kind kind, uint8_t *to)
+{
+	size_t n;
+
+	if (take_nil(t))
+		return;
+	n = take_head(t, MAX_WORD - 1);
+	t->odd |= ps_enum_parse(kind, (const char *)t->p, n, to) < 0;
+	t->p += n;
+}
+
+#define take_U8(t, to) (*(to) = (uint8_t)take_uint(t, 1))
+#define take_U16(t, to) (*(to) = (uint16_t)take_uint(t, 2))
+#define take_U32(t, to) (*(to) = (uint32_t)take_uint(t, 4))
+#define take_U64(t, to) (*(to) = take_uint(t, 8))
+#define take_TIME take_U64
+#define take_SPAN take_U64
+#define take_NAME(t, to) take_string(t, *(to), PS_NAME_SIZE)
+#define take_TEXT(t, to) take_string(t, *(to), PS_TEXT_SIZE)
+#define take_VIEW(t, to) take_word(t, PS_KIND_VIEW, to)
+#define take_STATE(t, to) take_word(t, PS_KIND_STATE, to)
+#define take_END(t, to) take_word(t, PS_KIND_END, to)
+#define take_VERDICT(t, to) take_word(t, PS_KIND_VERDICT, to)
+
+/* False: to be read the other way, from the beginning. */
+static bool take_conn(struct ps_batch_reader *r, struct ps_conn *c)
+{
+	struct taker t = {.p = r->p};
+
+	if (r->end - r->p < CONN_MAX || t.p[0] != 0xdc || ps_wire_number(t.p + 1, 2) != CONN_COLUMNS)
+		return false;
+	t.p += 3;
+	*c = conn_none;
+#define PS_CONN(name, kind, doc) take_##kind(&t, &c->name);
+#include "common/model/schema.def"
+	if (t.odd)
+		return false;
+	r->p = t.p;
+	return true;
+}
+
+static bool is_direct(const struct ps_batch_reader *r)
+{
+	const struct ps_schema *s = &ps_schemas[PS_RECORD_CONN];
+
+	if (r->type != PS_RECORD_CONN || r->n_columns != CONN_COLUMNS)
+		return false;
+	for (size_t i = 0; i < CONN_COLUMNS; i++) {
+		if (r->column[i] != &s->fields[i])
+			return false;
+	}
+	return true;
+}
+
 int ps_batch_reader_init(struct ps_batch_reader *r, enum ps_record_type type, const struct ps_value *fields,
 	const uint8_t *payload, size_t len)
 {
@@ -68,6 +318,7 @@ int ps_batch_reader_init(struct ps_batch_reader *r, enum ps_record_type type, co
 	}
 	if (!ps_wire_next(&w, &item) || item.kind != PS_WIRE_ARRAY)
 		return -EBADMSG;
+	reader.direct = is_direct(&reader);
 	reader.left = item.n;
 	reader.p = w.p;
 	reader.end = w.end;
@@ -205,6 +456,10 @@ int ps_batch_next(struct ps_batch_reader *r, void *record)
 
 	if (!r->left)
 		return r->p == r->end ? 0 : -EBADMSG;
+	if (r->direct && take_conn(r, record)) {
+		r->left--;
+		return 1;
+	}
 	if (!ps_wire_next(&w, &item) || item.kind != PS_WIRE_ARRAY || item.n != r->n_columns)
 		return -EBADMSG;
 	memcpy(record, nones[r->type], ps_schemas[r->type].size);

@@ -118,7 +118,9 @@ int ps_enum_parse(enum ps_kind kind, const char *word, size_t len, uint8_t *ret_
 	struct words w = words_of(kind);
 
 	for (size_t i = 0; i < w.n; i++) {
-		if (w.word[i] && strlen(w.word[i]) == len && !memcmp(w.word[i], word, len)) {
+		/* nearly all others are told by their first letter */
+		if (len && w.word[i] && w.word[i][0] == word[0] && strlen(w.word[i]) == len &&
+			!memcmp(w.word[i], word, len)) {
 			*ret_value = (uint8_t)i;
 			return 0;
 		}

@@ -1,0 +1,58 @@
+/*
+ * How much room the columns of a record take as the hot codec writes them. Private to batch.c and batch_read.c.
+ */
+#ifndef PS_BATCH_LAYOUT_H
+#define PS_BATCH_LAYOUT_H
+
+#include "common/model/schema.h"
+
+/* The most that a column can take. */
+#define MAX_U8 2
+#define MAX_U16 3
+#define MAX_U32 5
+#define MAX_U64 9
+#define MAX_ID 17
+#define MAX_PROTO 8
+#define MAX_ADDR (2 + PS_ADDR_TEXT)
+#define MAX_NAME (2 + PS_NAME_SIZE)
+#define MAX_TEXT (2 + PS_TEXT_SIZE)
+#define MAX_BOOL 1
+#define MAX_TIME 9
+#define MAX_SPAN 9
+#define MAX_RATIO 9
+#define MAX_RULE 5
+#define MAX_WORD 16
+#define MAX_VIEW MAX_WORD
+#define MAX_STATE MAX_WORD
+#define MAX_END MAX_WORD
+#define MAX_VERDICT MAX_WORD
+#define MAX_DIRECTION MAX_WORD
+#define MAX_MODE MAX_WORD
+
+enum {
+#define PS_CONN(name, kind, doc) +1
+	CONN_COLUMNS = 0
+#include "common/model/schema.def"
+		,
+#define PS_ICMP(name, kind, doc) +1
+	ICMP_COLUMNS = 0
+#include "common/model/schema.def"
+		,
+#define PS_DROP(name, kind, doc) +1
+	DROP_COLUMNS = 0
+#include "common/model/schema.def"
+		,
+#define PS_CONN(name, kind, doc) +MAX_##kind
+	CONN_MAX = 3
+#include "common/model/schema.def"
+		,
+#define PS_ICMP(name, kind, doc) +MAX_##kind
+	ICMP_MAX = 3
+#include "common/model/schema.def"
+		,
+#define PS_DROP(name, kind, doc) +MAX_##kind
+	DROP_MAX = 3
+#include "common/model/schema.def"
+};
+
+#endif
