@@ -54,17 +54,27 @@ static __always_inline __u64 ps_pair(__u32 a, __u32 b)
 #endif
 }
 
+/* The same of four numbers. */
+static __always_inline __u64 ps_quad(__u16 a, __u16 b, __u16 c, __u16 d)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	return a | (__u64)b << 16 | (__u64)c << 32 | (__u64)d << 48;
+#else
+	return d | (__u64)c << 16 | (__u64)b << 32 | (__u64)a << 48;
+#endif
+}
+
 /* Is the source side 1, the higher one? */
 static __always_inline int ps_is_higher(const struct ps_tuple *t)
 {
-	__u32 n = t->family == PS_FAMILY_IPV6 ? 4 : 1, i;
+	__u32 i;
 
-	for (i = 0; i < 4; i++) {
-		if (i >= n)
-			break;
-		if (t->saddr[i] != t->daddr[i])
-			return bpf_ntohl(t->saddr[i]) > bpf_ntohl(t->daddr[i]);
-	}
+	if (t->saddr[0] != t->daddr[0])
+		return bpf_ntohl(t->saddr[0]) > bpf_ntohl(t->daddr[0]);
+	if (t->family == PS_FAMILY_IPV6)
+		for (i = 1; i < 4; i++)
+			if (t->saddr[i] != t->daddr[i])
+				return bpf_ntohl(t->saddr[i]) > bpf_ntohl(t->daddr[i]);
 	return bpf_ntohs(t->sport) > bpf_ntohs(t->dport);
 }
 
@@ -87,10 +97,7 @@ static __always_inline void ps_name_of(const struct ps_tuple *t, __u16 vlan0, __
 	__u64 h;
 
 	n->side = higher;
-	n->port[0] = higher ? t->dport : t->sport;
-	n->port[1] = higher ? t->sport : t->dport;
-	n->vlan[0] = vlan0;
-	n->vlan[1] = vlan1;
+	n->ends = ps_quad(higher ? t->dport : t->sport, higher ? t->sport : t->dport, vlan0, vlan1);
 	n->proto = t->proto;
 	n->family = t->family;
 	if (t->family == PS_FAMILY_IPV6)
@@ -98,7 +105,7 @@ static __always_inline void ps_name_of(const struct ps_tuple *t, __u16 vlan0, __
 	else
 		n->addr = ps_pair(lo[0], hi[0]);
 	h = ps_mix(ps_const.seed, n->addr);
-	h = ps_mix(h, n->port[0] | (__u64)n->port[1] << 16 | (__u64)vlan0 << 32 | (__u64)vlan1 << 48);
+	h = ps_mix(h, n->ends);
 	n->hash = ps_mix_end(h ^ (n->proto | (__u64)n->family << 8));
 }
 

@@ -25,8 +25,7 @@ enum ps_kind {
 struct ps_name {
 	__u64 addr; /* IPv4: address of side 0, then of side 1, as two words in memory; IPv6: digest */
 	__u64 hash;
-	__u16 port[2]; /* by side */
-	__u16 vlan[2];
+	__u64 ends; /* ports by side, then VLANs, as the four numbers of struct ps_conn_hot lie in memory */
 	__u8 proto;
 	__u8 family;
 	__u8 side; /* that sent the packet */

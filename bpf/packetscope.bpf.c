@@ -44,14 +44,18 @@ PS_STAGE(ps_skb_l4, struct __sk_buff, ps_parse_l4)
 PS_STAGE(ps_skb_options, struct __sk_buff, ps_parse_options)
 PS_STAGE(ps_skb_quoted, struct __sk_buff, ps_parse_quoted)
 
-/* Does this interface have no link header? While none is of that kind, the answer costs no look-up. */
-static __always_inline __u8 ps_is_l3(__u32 ifindex)
+static __always_inline const struct ps_runtime *ps_runtime_get(void)
 {
-	const struct ps_runtime *rt;
-	const struct ps_iface *iface;
 	__u32 zero = 0;
 
-	rt = bpf_map_lookup_elem(&ps_runtime, &zero);
+	return bpf_map_lookup_elem(&ps_runtime, &zero);
+}
+
+/* Does this interface have no link header? While none is of that kind, the answer costs no look-up. */
+static __always_inline __u8 ps_is_l3(const struct ps_runtime *rt, __u32 ifindex)
+{
+	const struct ps_iface *iface;
+
 	if (!rt || !rt->any_l3)
 		return 0;
 	iface = bpf_map_lookup_elem(&ps_ifaces, &ifindex);
@@ -75,12 +79,13 @@ static __always_inline void ps_unmerge(struct ps_packet *p)
 
 static __always_inline int ps_xdp_packet(struct xdp_md *ctx)
 {
+	const struct ps_runtime *rt = ps_runtime_get();
 	struct ps_packet p = {};
 
 	p.key.direction = PS_DIR_INGRESS;
 	p.ifindex = ctx->ingress_ifindex;
 	p.frame_len = ps_xdp_frame_len(ctx);
-	p.l3 = ps_is_l3(p.ifindex);
+	p.l3 = ps_is_l3(rt, p.ifindex);
 	ps_xdp_l3(ctx, &p);
 	if (p.ext_off)
 		ps_xdp_ext(ctx, &p);
@@ -92,7 +97,7 @@ static __always_inline int ps_xdp_packet(struct xdp_md *ctx)
 		ps_xdp_quoted(ctx, &p);
 	ps_parse_end(&p);
 	ps_unmerge(&p);
-	return ps_handle(&p) ? XDP_DROP : XDP_PASS;
+	return ps_handle(&p, rt) ? XDP_DROP : XDP_PASS;
 }
 
 SEC("xdp")
@@ -109,7 +114,7 @@ static __always_inline int ps_is_forwarded(struct __sk_buff *skb)
 	return ifindex && bpf_map_lookup_elem(&ps_ifaces, &ifindex);
 }
 
-static __always_inline void ps_skb_read(struct __sk_buff *skb, struct ps_packet *p)
+static __always_inline void ps_skb_read(struct __sk_buff *skb, const struct ps_runtime *rt, struct ps_packet *p)
 {
 	__builtin_memset(p, 0, sizeof(*p));
 	p->key.direction = PS_DIR_EGRESS;
@@ -117,7 +122,7 @@ static __always_inline void ps_skb_read(struct __sk_buff *skb, struct ps_packet 
 	p->frame_len = skb->len;
 	p->gso_size = skb->gso_size;
 	p->segs = skb->gso_segs;
-	p->l3 = ps_is_l3(p->ifindex);
+	p->l3 = ps_is_l3(rt, p->ifindex);
 	if (skb->vlan_present)
 		ps_vlan_tag(p, skb->vlan_tci);
 	ps_skb_l3(skb, p);
@@ -135,13 +140,14 @@ static __always_inline void ps_skb_read(struct __sk_buff *skb, struct ps_packet 
 /* -1 (TC_ACT_UNSPEC, TCX_NEXT) lets the next program and the kernel go on; TC_ACT_SHOT drops. */
 static __always_inline int ps_tc_packet(struct __sk_buff *skb)
 {
+	const struct ps_runtime *rt = ps_runtime_get();
 	struct ps_packet p;
 
-	ps_skb_read(skb, &p);
+	ps_skb_read(skb, rt, &p);
 	if (p.short_read && !bpf_skb_pull_data(skb, skb->len < PS_HEADERS_MAX ? skb->len : PS_HEADERS_MAX))
-		ps_skb_read(skb, &p);
+		ps_skb_read(skb, rt, &p);
 	p.forwarded = ps_is_forwarded(skb);
-	return ps_handle(&p) ? TC_ACT_SHOT : TC_ACT_UNSPEC;
+	return ps_handle(&p, rt) ? TC_ACT_SHOT : TC_ACT_UNSPEC;
 }
 
 SEC("tc")

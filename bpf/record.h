@@ -139,7 +139,7 @@ static __always_inline void ps_record_begin(struct ps_conn *c, const struct ps_p
 	__u32 i;
 
 	*(__u64 *)hot->addr = n->addr;
-	*(__u64 *)hot->port = *(const __u64 *)n->port;
+	*(__u64 *)hot->port = n->ends;
 	hot->proto = n->proto;
 	hot->flags = ps_first_flags(p, n->side, iface ? iface->flags : 0);
 	hot->reported = ps_stamp(p->now);

@@ -74,23 +74,40 @@ static __always_inline __u32 ps_bucket2(__u64 hash)
 	return (hash * PS_MUL1 >> 32) * ps_const.buckets >> 32;
 }
 
-/* The slot of this name in a bucket, or -1. IPv6 is compared by digest. */
+/* The slot of a bucket that a new connection prefers, and where it is looked for while its tag is still on the way. */
+static __always_inline __u32 ps_slot_preferred(__u64 hash)
+{
+	return hash >> 20 & (PS_BUCKET_SLOTS - 1);
+}
+
+/* Is this the record of that name? IPv6 is compared by digest. */
+static __always_inline int ps_hot_is(const struct ps_conn_hot *hot, const struct ps_name *n)
+{
+	__u8 v6 = n->family == PS_FAMILY_IPV6 ? PS_CONN_IPV6 : 0;
+
+	return *(const __u64 *)hot->addr == n->addr && *(const __u64 *)hot->port == n->ends && hot->proto == n->proto &&
+	       (hot->flags & PS_CONN_IPV6) == v6;
+}
+
+/* 0x80 in each byte of the tags whose slot may hold the name with this hash. */
+static __always_inline __u64 ps_tag_hits(__u64 tags, __u64 hash)
+{
+	return ps_zero_bytes(tags ^ (ps_tag_of(hash) * PS_TAG_ONES));
+}
+
+/* The slot of this name in a bucket, or -1. */
 static __always_inline int ps_bucket_find(__u64 tags, const struct ps_hot_bucket *b, const struct ps_name *n)
 {
-	__u64 hits = ps_zero_bytes(tags ^ (ps_tag_of(n->hash) * PS_TAG_ONES));
-	__u8 v6 = n->family == PS_FAMILY_IPV6 ? PS_CONN_IPV6 : 0;
+	__u64 hits = ps_tag_hits(tags, n->hash);
 	__u32 i;
 
 	for (i = 0; i < PS_BUCKET_SLOTS; i++) {
-		const struct ps_conn_hot *hot;
 		__u32 s;
 
 		if (!hits)
 			break;
 		s = ps_lowest_byte(hits) & (PS_BUCKET_SLOTS - 1);
-		hot = &b->slot[s];
-		if (*(const __u64 *)hot->addr == n->addr && *(const __u64 *)hot->port == *(const __u64 *)n->port &&
-			hot->proto == n->proto && (hot->flags & PS_CONN_IPV6) == v6)
+		if (ps_hot_is(&b->slot[s], n))
 			return s;
 		hits &= hits - 1;
 	}
@@ -114,33 +131,100 @@ static __always_inline int ps_table_get(__u32 slot, struct ps_conn *c)
 	return ps_conn_is_whole(c) ? 0 : -1;
 }
 
-/* 0 and the connection, or -1. saddr and daddr are the packet's, for IPv6. */
-static __always_inline int ps_table_find(
-	const struct ps_name *n, const __u32 *saddr, const __u32 *daddr, struct ps_conn *c)
+/* The slot of this name, or -1. */
+__noinline int ps_table_search(struct ps_name *n)
 {
-	__u32 b1 = ps_bucket1(n->hash), b2 = ps_bucket2(n->hash), bucket = b1;
-	struct ps_bucket_tags *t1 = bpf_map_lookup_elem(&ps_tags, &b1);
-	struct ps_bucket_tags *t2 = bpf_map_lookup_elem(&ps_tags, &b2);
-	struct ps_hot_bucket *h1 = bpf_map_lookup_elem(&ps_hot, &b1);
-	struct ps_hot_bucket *h2 = bpf_map_lookup_elem(&ps_hot, &b2);
-	__u64 tags1, tags2;
+	struct ps_bucket_tags *t1, *t2;
+	struct ps_hot_bucket *h1, *h2;
+	__u32 b1, b2;
 	int s;
 
+	if (!n)
+		return -1;
+	b1 = ps_bucket1(n->hash);
+	b2 = ps_bucket2(n->hash);
+	t1 = bpf_map_lookup_elem(&ps_tags, &b1);
+	t2 = bpf_map_lookup_elem(&ps_tags, &b2);
+	h1 = bpf_map_lookup_elem(&ps_hot, &b1);
+	h2 = bpf_map_lookup_elem(&ps_hot, &b2);
 	if (!t1 || !t2 || !h1 || !h2)
 		return -1;
-	/* both loads are under way before either is needed */
-	tags1 = *(volatile __u64 *)&t1->tags;
-	tags2 = *(volatile __u64 *)&t2->tags;
-	s = ps_bucket_find(tags1, h1, n);
-	if (s < 0) {
-		bucket = b2;
-		s = ps_bucket_find(tags2, h2, n);
-	}
-	if (s < 0 || ps_table_get(bucket * PS_BUCKET_SLOTS + s, c) || !ps_conn_is_whole(c))
+	s = ps_bucket_find(*(volatile __u64 *)&t1->tags, h1, n);
+	if (s >= 0)
+		return b1 * PS_BUCKET_SLOTS + s;
+	s = ps_bucket_find(*(volatile __u64 *)&t2->tags, h2, n);
+	return s < 0 ? -1 : (int)(b2 * PS_BUCKET_SLOTS + s);
+}
+
+/* 0 and the connection, or -1. saddr and daddr are the packet's, for IPv6. */
+static __always_inline int ps_table_find(struct ps_name *n, const __u32 *saddr, const __u32 *daddr, struct ps_conn *c)
+{
+	int slot = ps_table_search(n);
+
+	if (slot < 0 || ps_table_get(slot, c) || !ps_conn_is_whole(c))
 		return -1;
-	if (n->family == PS_FAMILY_IPV6 && !ps_same_addr6(c->cold, saddr, daddr, n->side))
+	return n->family == PS_FAMILY_IPV6 && !ps_same_addr6(c->cold, saddr, daddr, n->side) ? -1 : 0;
+}
+
+/* All ones if any bit of w is set, else zero; without a branch, and the compiler is kept from making one. */
+static __always_inline __u64 ps_mask_if(__u64 w)
+{
+	__u64 mask = (__s64)(w | -w) >> 63;
+
+	asm volatile("" : "+r"(mask));
+	return mask;
+}
+
+/*
+ * Begins to load the lines of a connection that stands in its preferred slot. With a large table each of tag, counters
+ * and TCP analysis is a miss of the cache and of the TLB: so they are waited for at the same time.
+ */
+static __always_inline void ps_table_touch(const struct ps_name *n, __u32 bucket)
+{
+	__u32 s = ps_slot_preferred(n->hash), slot = bucket * PS_BUCKET_SLOTS + s;
+	struct ps_hot_bucket *h = bpf_map_lookup_elem(&ps_hot, &bucket);
+	struct ps_conn_tcp *t = bpf_map_lookup_elem(&ps_tcp, &slot);
+
+	if (h)
+		(void)*(volatile __u64 *)&h->slot[s];
+	if (t && n->proto == IPPROTO_TCP)
+		(void)*(volatile __u32 *)t;
+}
+
+/*
+ * The same as ps_table_find(), of the packet's own connection, and in a hurry.
+ *
+ * Which of the buckets it is, and which slot of it, is random, so that a branch on it would often be predicted wrong:
+ * it is calculated. Only a stranger with the same tag, one in twenty, costs another look.
+ */
+static __always_inline int ps_table_find_packet(struct ps_packet *p, struct ps_conn *c)
+{
+	struct ps_name *n = &p->name;
+	__u32 b1 = ps_bucket1(n->hash), b2 = ps_bucket2(n->hash);
+	struct ps_bucket_tags *t1 = bpf_map_lookup_elem(&ps_tags, &b1);
+	struct ps_bucket_tags *t2 = bpf_map_lookup_elem(&ps_tags, &b2);
+	__u64 hits1, hits2, first, hits, bucket;
+
+	if (!t1 || !t2)
 		return -1;
-	return 0;
+	/* all loads are under way before any is needed */
+	hits1 = *(volatile __u64 *)&t1->tags;
+	hits2 = *(volatile __u64 *)&t2->tags;
+	ps_table_touch(n, b1);
+	hits1 = ps_tag_hits(hits1, n->hash);
+	hits2 = ps_tag_hits(hits2, n->hash);
+	first = ps_mask_if(hits1);
+	hits = hits1 | (hits2 & ~first);
+	if (!hits)
+		return -1;
+	bucket = b2 ^ ((b1 ^ b2) & first);
+	if (ps_table_get(bucket * PS_BUCKET_SLOTS + ps_lowest_byte(hits), c) || !ps_conn_is_whole(c))
+		return -1;
+	if (n->proto == IPPROTO_TCP)
+		(void)*(volatile __u32 *)c->tcp;
+	if (!ps_hot_is(c->hot, n))
+		return ps_table_find(n, p->key.saddr, p->key.daddr, c);
+	return n->family == PS_FAMILY_IPV6 && !ps_same_addr6(c->cold, p->key.saddr, p->key.daddr, n->side) ? -1 : 0;
 }
 
 static __always_inline __u64 ps_slot_bit(__u32 slot)
@@ -226,11 +310,30 @@ static __always_inline int ps_take_live(struct ps_bucket_tags *t, __u64 tags, __
 	return 0;
 }
 
+/* Which of these empty slots (0x80 of their bytes): the preferred one, if it is among them. */
+static __always_inline __u32 ps_slot_free(__u64 empty, __u32 preferred)
+{
+	return empty & ps_slot_bit(preferred) << 7 ? preferred & (PS_BUCKET_SLOTS - 1) : ps_lowest_byte(empty);
+}
+
+/*
+ * Into the first of the two buckets? When it is the emptier one; and while it is at most half full, for the sake of the
+ * preferred slot: there a connection is found soonest. Up to that, the buckets fill as evenly as without.
+ */
+static __always_inline int ps_claims_first(__u64 empty1, __u64 empty2, __u32 preferred)
+{
+	__u32 n1 = ps_bytes_set(empty1), n2 = ps_bytes_set(empty2);
+
+	if (!n1)
+		return 0;
+	return n1 >= n2 || (n1 >= PS_BUCKET_SLOTS / 2 && (empty1 & ps_slot_bit(preferred) << 7));
+}
+
 /*
  * Makes a slot of one of the two buckets BUSY for the caller: an empty one of the emptier bucket, else one that is
  * given up. The slot, with PS_SLOT_VICTIM if its record must first be ended; -1 if all are confirmed and alive.
  */
-__noinline int ps_claim(__u32 b1, __u32 b2, __u64 now, __u32 from)
+__noinline int ps_claim(__u32 b1, __u32 b2, __u64 now, __u32 preferred)
 {
 	struct ps_bucket_tags *t1 = bpf_map_lookup_elem(&ps_tags, &b1);
 	struct ps_bucket_tags *t2 = bpf_map_lookup_elem(&ps_tags, &b2);
@@ -246,22 +349,22 @@ __noinline int ps_claim(__u32 b1, __u32 b2, __u64 now, __u32 from)
 		struct ps_victim v1, v2;
 		__u32 s;
 
-		if (free1 && ps_bytes_set(free1) >= ps_bytes_set(free2)) {
-			s = ps_lowest_byte(free1);
+		if (ps_claims_first(free1, free2, preferred)) {
+			s = ps_slot_free(free1, preferred);
 			if (__sync_val_compare_and_swap(&t1->tags, tags1, tags1 | PS_TAG_BUSY * ps_slot_bit(s)) ==
 				tags1)
 				return b1 * PS_BUCKET_SLOTS + s;
 			continue;
 		}
 		if (free2) {
-			s = ps_lowest_byte(free2);
+			s = ps_slot_free(free2, preferred);
 			if (__sync_val_compare_and_swap(&t2->tags, tags2, tags2 | PS_TAG_BUSY * ps_slot_bit(s)) ==
 				tags2)
 				return b2 * PS_BUCKET_SLOTS + s;
 			continue;
 		}
-		v1 = ps_bucket_victim(tags1, *(volatile __u64 *)&t1->confirmed, h1, now, from);
-		v2 = ps_bucket_victim(tags2, *(volatile __u64 *)&t2->confirmed, h2, now, from);
+		v1 = ps_bucket_victim(tags1, *(volatile __u64 *)&t1->confirmed, h1, now, preferred);
+		v2 = ps_bucket_victim(tags2, *(volatile __u64 *)&t2->confirmed, h2, now, preferred);
 		if (!v1.score && !v2.score)
 			return -1;
 		if (v1.score >= v2.score) {
@@ -398,7 +501,8 @@ static __always_inline int ps_table_create(struct ps_packet *p, __u32 instead, s
 	if (instead != PS_NO_SLOT)
 		slot = ps_claim_same(instead);
 	if (slot < 0)
-		slot = ps_claim(ps_bucket1(p->name.hash), ps_bucket2(p->name.hash), p->now, p->name.hash >> 20);
+		slot = ps_claim(
+			ps_bucket1(p->name.hash), ps_bucket2(p->name.hash), p->now, ps_slot_preferred(p->name.hash));
 	if (slot < 0 || ps_table_fill(p, slot))
 		return -1;
 	slot = ps_table_publish(p, slot);

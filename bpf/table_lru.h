@@ -30,10 +30,7 @@ __noinline int ps_lru_key_of(struct ps_name *n, struct ps_lru_addr *saddr, struc
 		k->addr[0][i] = n->side ? daddr->w[i] : saddr->w[i];
 		k->addr[1][i] = n->side ? saddr->w[i] : daddr->w[i];
 	}
-	k->port[0] = n->port[0];
-	k->port[1] = n->port[1];
-	k->vlan[0] = n->vlan[0];
-	k->vlan[1] = n->vlan[1];
+	*(__u64 *)k->port = n->ends;
 	k->proto = n->proto;
 	k->family = n->family;
 	return 0;
@@ -47,8 +44,7 @@ static __always_inline void ps_lru_parts(struct ps_lru_val *v, struct ps_conn *c
 	c->slot = 0;
 }
 
-static __always_inline int ps_table_find(
-	const struct ps_name *n, const __u32 *saddr, const __u32 *daddr, struct ps_conn *c)
+static __always_inline int ps_table_find(struct ps_name *n, const __u32 *saddr, const __u32 *daddr, struct ps_conn *c)
 {
 	struct ps_lru_scratch *scratch;
 	struct ps_lru_val *v;
@@ -57,12 +53,17 @@ static __always_inline int ps_table_find(
 	scratch = bpf_map_lookup_elem(&ps_scratch, &zero);
 	if (!scratch)
 		return -1;
-	ps_lru_key_of((struct ps_name *)n, (struct ps_lru_addr *)saddr, (struct ps_lru_addr *)daddr);
+	ps_lru_key_of(n, (struct ps_lru_addr *)saddr, (struct ps_lru_addr *)daddr);
 	v = bpf_map_lookup_elem(&ps_conns, &scratch->key);
 	if (!v)
 		return -1;
 	ps_lru_parts(v, c);
 	return 0;
+}
+
+static __always_inline int ps_table_find_packet(struct ps_packet *p, struct ps_conn *c)
+{
+	return ps_table_find(&p->name, p->key.saddr, p->key.daddr, c);
 }
 
 static __always_inline void ps_table_confirm(const struct ps_conn *c)
@@ -107,7 +108,7 @@ static __always_inline int ps_table_create(struct ps_packet *p, __u32 instead, s
 	int made = ps_lru_insert(p, instead != PS_NO_SLOT);
 
 	*ret_new = made > 0;
-	return made < 0 ? -1 : ps_table_find(&p->name, p->key.saddr, p->key.daddr, c);
+	return made < 0 ? -1 : ps_table_find_packet(p, c);
 }
 
 #endif

@@ -142,7 +142,7 @@ static __always_inline int ps_handle_conn(const struct ps_turn *turn)
 	__u32 verdict;
 
 	ps_name_of_packet(p);
-	found = ps_table_find(&p->name, p->key.saddr, p->key.daddr, &c);
+	found = ps_table_find_packet(p, &c);
 	if (p->forwarded) {
 		verdict = ps_verdict_of(turn->rules, p);
 		return ps_verdict_apply(p, verdict, found || !ps_conn_is_whole(&c) ? 0 : c.cold->id);
@@ -191,13 +191,10 @@ static __always_inline int ps_handle_icmp(const struct ps_turn *turn)
 }
 
 /* Counts the packet and decides on it: 1 = drop. */
-static __always_inline int ps_handle(struct ps_packet *p)
+static __always_inline int ps_handle(struct ps_packet *p, const struct ps_runtime *rt)
 {
-	struct ps_runtime *rt;
 	struct ps_turn turn;
-	__u32 zero = 0;
 
-	rt = bpf_map_lookup_elem(&ps_runtime, &zero);
 	turn.s = ps_stats_get();
 	if (!rt || !turn.s)
 		return 0;

@@ -208,6 +208,64 @@ static void test_dying_is_left_alone(void **state)
 	assert_int_equal(rig->tags->tags >> (8 * c.slot) & 0xff, PS_TAG_DYING);
 }
 
+static uint8_t tag_of(uint16_t port, uint32_t *ret_slot)
+{
+	*ret_slot = ps_rig_conn(rig, IPPROTO_UDP, "10.0.0.9", port, SERVER, 53).slot;
+	return rig->tags->tags >> (8 * *ret_slot) & 0xff;
+}
+
+/* Seven bits of a hash are soon the same. */
+static void test_strangers_of_one_tag_are_told_apart(void **state)
+{
+	uint32_t slot, other;
+	uint16_t twin;
+	uint8_t tag;
+
+	(void)state;
+	open_confirmed(1);
+	tag = tag_of(1, &slot);
+	for (twin = 100; twin < 5100; twin++) {
+		at(twin);
+		open_udp(twin);
+		if (tag_of(twin, &other) == tag)
+			break;
+	}
+	assert_true(twin < 5100);
+	assert_true(other != slot);
+	for (int i = 0; i < 10; i++) {
+		open_udp(1);
+		open_confirmed(twin);
+	}
+	assert_int_equal(rig->hot[slot].packets[0] + rig->hot[slot].packets[1], 2 + 10);
+	assert_int_equal(rig->hot[other].packets[0] + rig->hot[other].packets[1], 1 + 20);
+	check_tags();
+}
+
+/* As full as the product's tables are planned to be: everybody is found again, and next to nobody is without a slot. */
+static void test_planned_load(void **state)
+{
+	struct ps_rig *tiny = rig;
+	const uint32_t buckets = 1024, n = buckets * PS_BUCKET_SLOTS * PS_TABLE_LOAD_PERCENT / 100;
+	_cleanup_free_ struct ps_conn_raw *all = NULL;
+	struct ps_stats s;
+	size_t found;
+
+	(void)state;
+	rig = ps_rig_new(&(struct ps_rig_options){.buckets = buckets});
+	for (uint32_t i = 0; i < n; i++)
+		open_confirmed((uint16_t)(1000 + i));
+	s = ps_rig_stats(rig);
+	all = ps_rig_conns(rig, &found);
+	assert_in_range(s.untracked, 0, n / 500);
+	assert_int_equal(found, s.conns_new);
+	assert_int_equal(2 * found + s.untracked, s.packets);
+	for (size_t i = 0; i < found; i++)
+		assert_true(all[i].packets[0] == 1 && all[i].packets[1] == 1);
+	print_message("%u connections, %llu packets untracked\n", n, (unsigned long long)s.untracked);
+	ps_rig_free(&rig);
+	rig = tiny;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -218,6 +276,8 @@ int main(void)
 		TEST(test_successor_is_not_confirmed_by_inheritance),
 		TEST(test_stale_mark_protects_nobody),
 		TEST(test_dying_is_left_alone),
+		TEST(test_strangers_of_one_tag_are_told_apart),
+		TEST(test_planned_load),
 	};
 
 	(void)load;
