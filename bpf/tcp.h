@@ -29,6 +29,40 @@ static __always_inline int ps_tcp_flips(const struct ps_seg *g)
 	       !(t->started & PS_STARTED(g->s)) && (t->tcp_flags[g->o] & PS_TCP_ACK) && t->ack[g->o] == g->p->seq + 1;
 }
 
+/*
+ * The usual segment: it goes on where its side of an established connection has stopped, with data or an
+ * acknowledgement, and nothing in it is news. Then 1, and it is noted as ps_tcp_segment() would, which is for all
+ * others; when in doubt, 0.
+ */
+static __always_inline int ps_tcp_usual(const struct ps_packet *p, struct ps_conn_tcp *t, __u32 side)
+{
+	const union ps_tcp_ctl mask = {
+		.state = 0xff, .started = PS_STARTED(0) | PS_STARTED(1) | PS_HOLE(0) | PS_HOLE(1), .fin = 0xff};
+	const union ps_tcp_ctl open = {.state = PS_TCP_ESTABLISHED, .started = PS_STARTED(0) | PS_STARTED(1)};
+	union ps_tcp_ctl is = {.word = *(volatile __u32 *)&t->state};
+	__u32 s = side & 1, o = s ^ 1, flags = p->key.tcp_flags;
+
+	if ((is.word & mask.word) != open.word || is.rtt_side == s || p->seq != t->next_seq[s])
+		return 0;
+	if ((flags & (PS_TCP_SYN | PS_TCP_FIN | PS_TCP_RST | PS_TCP_ACK)) != PS_TCP_ACK || p->window < PS_SMALL_WINDOW)
+		return 0;
+	if (flags & ~t->tcp_flags[s] || !(t->hist_seen >> 16 * s & (p->payload ? PS_HIST_DATA : PS_HIST_ACK)))
+		return 0;
+	if (p->payload) {
+		if (is.rtt_side == 0xff && ps_tcp_rtt_samples(p))
+			return 0;
+		if (p->payload == 1 && !t->window[o])
+			return 0;
+		t->next_seq[s] = p->seq + p->payload;
+	} else if (p->ack == t->ack[s] && p->window == t->window[s] && ps_seq_diff(t->next_seq[o], p->ack) > 0) {
+		return 0;
+	}
+	t->seq[s] = p->seq;
+	t->ack[s] = p->ack;
+	t->window[s] = p->window;
+	return 1;
+}
+
 /* Analyses one segment. how: PS_HOW_*; PS_DID_* comes back. */
 __noinline int ps_tcp_segment(struct ps_packet *p, struct ps_conn_tcp *t, __u32 how)
 {

@@ -24,16 +24,22 @@ static __always_inline void ps_tcp_rtt_end(const struct ps_seg *g, const struct 
 }
 
 /*
- * New data may begin a sample. Only data that leaves this host, so that the sample is of the network and not of how
+ * May its data begin a sample? Only data that leaves this host, so that the sample is of the network and not of how
  * long our own side takes to acknowledge; in a capture both directions serve.
  */
+static __always_inline int ps_tcp_rtt_samples(const struct ps_packet *p)
+{
+	return p->key.direction == PS_DIR_EGRESS || ps_const.replay;
+}
+
+/* New data may begin a sample. */
 static __always_inline void ps_tcp_rtt_begin(const struct ps_seg *g, const struct ps_runtime *rt)
 {
 	struct ps_conn_tcp *t = g->t;
 
 	if (t->rtt_side != 0xff || !g->p->payload || (g->how & PS_HOW_DROPPED))
 		return;
-	if (g->p->key.direction != PS_DIR_EGRESS && !ps_const.replay)
+	if (!ps_tcp_rtt_samples(g->p))
 		return;
 	if (t->rtt_start_us && (__s32)((__u32)(g->p->now / 1000) - t->rtt_start_us) < (__s32)PS_RTT_SPACING_US)
 		return;

@@ -68,6 +68,8 @@ static __always_inline __u32 ps_account_tcp(struct ps_conn *c, struct ps_packet 
 	__u8 flags = c->hot->flags;
 	__u32 did, how = side;
 
+	if (!dropped && ps_tcp_usual(p, c->tcp, side))
+		return 0;
 	if (flags & PS_CONN_ORIG1)
 		how |= PS_HOW_ORIG;
 	if (flags & PS_CONN_INGRESS_ONLY)
