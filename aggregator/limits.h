@@ -32,6 +32,9 @@
 #define PS_RULE_ROOM_STEP_NS 5000000ull
 #define PS_RULE_ROOM_CALL_NS 500000000ull /* a multiple of the step: until it is called again */
 
+/* Units from which on a set's image stands in large pages: it takes that memory anyway. */
+#define PS_IMAGE_LARGE 4096u
+
 /* Times a set is laid out anew when too many units came to stand behind one place. */
 #define PS_RULE_LAYOUTS 8
 

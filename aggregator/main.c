@@ -373,13 +373,9 @@ static int run(const struct settings *s, struct ps_error *err)
 	return ps_service_run(p.loop);
 }
 
-/*
- * Messages of the feed come and go at a high rate and must not be mapped anew each time; rule images are rare and
- * large, and their memory is given back at once.
- */
+/* Messages of the feed come and go at a high rate and must not be mapped anew each time. */
 static void set_up_malloc(void)
 {
-	_Static_assert(sizeof(struct ps_rule_chunk) > PS_MALLOC_MAP_BYTES, "images are mapped");
 	(void)mallopt(M_MMAP_THRESHOLD, PS_MALLOC_MAP_BYTES);
 	(void)mallopt(M_TRIM_THRESHOLD, PS_MALLOC_KEEP_BYTES);
 }

@@ -4,11 +4,46 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
+#include "aggregator/limits.h"
 #include "bpf/rule_match.h"
 #include "common/base/cleanup.h"
 
 /* --- Memory ------------------------------------------------------------------------------------ */
+
+#define HUGE_PAGE ((size_t)2 << 20)
+
+static size_t up_to(size_t size, size_t step)
+{
+	return (size + step - 1) / step * step;
+}
+
+/*
+ * Head and chunks side by side. Units go all over them, so that each page would be fetched by a fault of its own and
+ * found by a look-up of its own: large pages, for whoever has rules. Without rules nothing of it is touched.
+ */
+static int take_memory(struct ps_rule_image *image, bool large)
+{
+	size_t head = up_to(sizeof(*image->head), PS_IMAGE_PAGE),
+	       chunk = up_to(sizeof(*image->chunk[0]), PS_IMAGE_PAGE);
+	size_t size = head + image->chunks * chunk, room = large ? up_to(size, HUGE_PAGE) + HUGE_PAGE : size;
+	char *at = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (at == MAP_FAILED)
+		return -ENOMEM;
+	image->memory = at;
+	image->memory_size = room;
+	if (large) {
+		at += up_to((uintptr_t)at, HUGE_PAGE) - (uintptr_t)at;
+		(void)madvise(
+			at, up_to(size, HUGE_PAGE), MADV_HUGEPAGE); /* a hint: a kernel without them has small ones */
+	}
+	image->head = (struct ps_rule_head *)at;
+	for (uint32_t c = 0; c < image->chunks; c++)
+		image->chunk[c] = (struct ps_rule_chunk *)(at + head + c * chunk);
+	return 0;
+}
 
 int ps_rule_image_new(uint32_t units, struct ps_rule_image **ret_image)
 {
@@ -16,15 +51,9 @@ int ps_rule_image_new(uint32_t units, struct ps_rule_image **ret_image)
 
 	if (!image)
 		return -ENOMEM;
-	image->head = calloc(1, sizeof(*image->head));
-	if (!image->head)
-		return -ENOMEM;
 	image->chunks = PS_MIN(PS_MAX((units + PS_UNIT_CHUNK - 1) / PS_UNIT_CHUNK, 1u), PS_UNIT_CHUNKS);
-	for (uint32_t c = 0; c < image->chunks; c++) {
-		image->chunk[c] = calloc(1, sizeof(*image->chunk[c]));
-		if (!image->chunk[c])
-			return -ENOMEM;
-	}
+	if (take_memory(image, units >= PS_IMAGE_LARGE) < 0)
+		return -ENOMEM;
 	image->head->chunks = image->chunks;
 	image->step = 1;
 	*ret_image = PS_TAKE(image);
@@ -37,9 +66,8 @@ void ps_rule_image_free(struct ps_rule_image **p)
 
 	if (!image)
 		return;
-	for (uint32_t c = 0; c < PS_UNIT_CHUNKS; c++)
-		free(image->chunk[c]);
-	free(image->head);
+	if (image->memory)
+		(void)munmap(image->memory, image->memory_size);
 	free(image->terms);
 	free(image);
 	*p = NULL;
@@ -160,6 +188,10 @@ static void mark_all(struct ps_rule_image *image, __u64 *rows, size_t n, unsigne
 	if (image->everywhere[t] >> which & 1)
 		return;
 	image->everywhere[t] |= 1ull << which;
+	if (image->bulk) {
+		image->late[which] |= 1ull << t;
+		return;
+	}
 	for (size_t i = 0; i < n; i++)
 		rows[i] |= 1ull << t;
 	touch_head(image, rows, n * sizeof(*rows));
@@ -215,6 +247,43 @@ static void mark_addr(struct ps_rule_image *image, struct ps_rule_index *index, 
 	mark_level(image, index->coarse, PS_INDEX_COARSE_BITS, row_coarse, u, high, len, first, t, which);
 	mark_level(image, index->middle, PS_INDEX_MIDDLE_BITS, row_middle, u, high, len, first + unit, t, which + 1);
 	mark_level(image, index->fine, PS_INDEX_FINE_BITS, row_fine, u, high, len, first + 2 * unit, t, which + 2);
+}
+
+void ps_rule_image_begin(struct ps_rule_image *image)
+{
+	image->bulk = true;
+}
+
+static void write_late(struct ps_rule_image *image, __u64 *rows, size_t n, unsigned which)
+{
+	uint64_t late = image->late[which];
+
+	image->late[which] = 0;
+	if (!late)
+		return;
+	for (size_t i = 0; i < n; i++)
+		rows[i] |= late;
+	touch_head(image, rows, n * sizeof(*rows));
+}
+
+static void write_late_addr(struct ps_rule_image *image, struct ps_rule_index *index, unsigned which)
+{
+	write_late(image, index->coarse, PS_ARRAY_SIZE(index->coarse), which);
+	write_late(image, index->middle, PS_ARRAY_SIZE(index->middle), which + 1);
+	write_late(image, index->fine, PS_ARRAY_SIZE(index->fine), which + 2);
+}
+
+void ps_rule_image_finish(struct ps_rule_image *image)
+{
+	struct ps_rule_head *head = image->head;
+
+	_Static_assert(EVERY_DST + 3 == PS_IMAGE_INDEXES, "one for each");
+	image->bulk = false;
+	write_late(image, head->sport, PS_INDEX_PORTS, EVERY_SPORT);
+	write_late(image, head->dport, PS_INDEX_PORTS, EVERY_DPORT);
+	write_late(image, head->proto, PS_ARRAY_SIZE(head->proto), EVERY_PROTO);
+	write_late_addr(image, &head->src, EVERY_SRC);
+	write_late_addr(image, &head->dst, EVERY_DST);
 }
 
 static void mark_proto(struct ps_rule_image *image, const struct ps_rule_unit *u, unsigned t)

@@ -15,6 +15,7 @@
 #include "common/model/rule_compile.h"
 
 #define PS_IMAGE_PAGE 4096u
+#define PS_IMAGE_INDEXES 9u /* ports, protocol, three levels of either address */
 #define PS_PAGES(type) ((sizeof(type) + PS_IMAGE_PAGE - 1) / PS_IMAGE_PAGE)
 
 /* What a rule's row says of it beside its counters. */
@@ -27,6 +28,8 @@ struct ps_rule_image {
 	struct ps_rule_head *head; /* generation 0: the installer gives one */
 	struct ps_rule_chunk *chunk[PS_UNIT_CHUNKS];
 	uint32_t chunks; /* at least 1 */
+	void *memory;    /* of head and chunks */
+	size_t memory_size;
 	struct ps_rule_shape shape[PS_RULE_TUPLES];
 
 	uint32_t used;                       /* units that were ever taken: those behind are free */
@@ -34,6 +37,8 @@ struct ps_rule_image {
 	uint32_t with_flags[256];            /* units that TCP flags could match, by flags */
 	uint64_t everywhere[PS_RULE_TUPLES]; /* bit i: this index has the tuple in all of its rows */
 	uint32_t stale;                      /* units taken out since the filters were made */
+	bool bulk;                       /* between begin and finish: what is true of all rows is written at the end */
+	uint64_t late[PS_IMAGE_INDEXES]; /* tuples that wait for it, by index */
 
 	struct ps_rule_term *terms; /* by rule id */
 	uint32_t n_terms;           /* room */
@@ -63,6 +68,10 @@ int ps_rule_image_find_tuple(const struct ps_rule_image *image, const struct ps_
 /* Room for what the row of that rule says. -ENOMEM. */
 int ps_rule_image_reserve_row(struct ps_rule_image *image, uint32_t id);
 void ps_rule_image_set_term(struct ps_rule_image *image, uint32_t id, struct ps_rule_term term);
+
+/* Around the insertion of many units: not all that the indexes say stands in them before the end. */
+void ps_rule_image_begin(struct ps_rule_image *image);
+void ps_rule_image_finish(struct ps_rule_image *image);
 
 /*
  * Puts a unit in; the id of its rule was reserved. -ENOSPC: the chunks are full, or all buckets where it could stand;

@@ -168,6 +168,20 @@ static int count_all(const struct ps_rule *rules, size_t n, struct census *c, st
 	return 0;
 }
 
+/* For all that are enabled at once. */
+static int reserve_rows(struct ps_rule_image *image, const struct ps_rule *rules, size_t n)
+{
+	uint32_t highest = 0;
+	bool any = false;
+
+	for (size_t i = 0; i < n; i++)
+		if (rules[i].enabled) {
+			highest = PS_MAX(highest, (uint32_t)rules[i].id);
+			any = true;
+		}
+	return any ? ps_rule_image_reserve_row(image, highest) : 0;
+}
+
 /* -EMLINK: *ret_tuple has too many units behind one place. */
 static int insert_all(struct ps_rule_image *image, const struct ps_rule *rules, size_t n, const struct census *c,
 	const unsigned *tuple_of, int64_t wall_offset, unsigned *ret_tuple)
@@ -177,14 +191,15 @@ static int insert_all(struct ps_rule_image *image, const struct ps_rule *rules, 
 
 	for (unsigned t = 0; t < ps_shape_plan_tuples(c->plan); t++)
 		(void)ps_rule_image_add_tuple(image, ps_shape_plan_tuple(c->plan, t));
+	r = reserve_rows(image, rules, n);
+	if (r < 0)
+		return r;
+	ps_rule_image_begin(image);
 	for (size_t i = 0; i < n; i++) {
 		struct ps_rule_units units;
 
 		if (!rules[i].enabled)
 			continue;
-		r = ps_rule_image_reserve_row(image, (uint32_t)rules[i].id);
-		if (r < 0)
-			return r;
 		ps_rule_image_set_term(image, (uint32_t)rules[i].id, term_of(&rules[i], wall_offset));
 		ps_rule_units_init(&rules[i], &units);
 		for (uint32_t k = 0; k < units.n; k++) {
@@ -197,6 +212,7 @@ static int insert_all(struct ps_rule_image *image, const struct ps_rule *rules, 
 				return r;
 		}
 	}
+	ps_rule_image_finish(image);
 	return r;
 }
 
