@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "bench/msgpackc.h"
 
+#include <math.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -88,60 +89,99 @@ void ps_msgpackc_pack(msgpack_packer *pk, const struct ps_conn *conn)
 		pack_field(pk, &s->fields[i], (const uint8_t *)conn + s->fields[i].offset);
 }
 
-static uint64_t unhex(const char *s, size_t n)
+static bool unhex(const msgpack_object *o, uint64_t *ret_id)
 {
 	uint64_t v = 0;
 
-	for (size_t i = 0; i < n; i++)
-		v = v << 4 | (uint64_t)(s[i] <= '9' ? s[i] - '0' : s[i] - 'a' + 10);
-	return v;
+	if (o->type != MSGPACK_OBJECT_STR || o->via.str.size != 16)
+		return false;
+	for (size_t i = 0; i < 16; i++) {
+		char c = o->via.str.ptr[i];
+
+		if (c >= '0' && c <= '9')
+			v = v << 4 | (uint64_t)(c - '0');
+		else if (c >= 'a' && c <= 'f')
+			v = v << 4 | (uint64_t)(c - 'a' + 10);
+		else
+			return false;
+	}
+	*ret_id = v;
+	return true;
 }
 
-/* Numbers and texts are copied; addresses are read; of words, the first letters tell which it is. */
+static bool unpack_number(const msgpack_object *o, void *at, size_t size)
+{
+	if (o->type != MSGPACK_OBJECT_POSITIVE_INTEGER || (size < 8 && o->via.u64 >> (8 * size)))
+		return false;
+	memcpy(at, &o->via.u64, size); /* little-endian, as batch.c asserts */
+	return true;
+}
+
+static bool unpack_string(const msgpack_object *o, char *at, size_t size)
+{
+	size_t n = o->via.str.size;
+
+	if (o->type != MSGPACK_OBJECT_STR || n >= size || memchr(o->via.str.ptr, '\0', n))
+		return false;
+	memcpy(at, o->via.str.ptr, n);
+	at[n] = '\0';
+	return true;
+}
+
+/* A word that is not known is none. */
+static bool unpack_word(const msgpack_object *o, enum ps_kind kind, uint8_t *at)
+{
+	if (o->type != MSGPACK_OBJECT_STR)
+		return false;
+	if (ps_enum_parse(kind, o->via.str.ptr, o->via.str.size, at) < 0)
+		*at = 0;
+	return true;
+}
+
+/* With the checks that batch_read.c makes, and the same helpers for addresses and words. */
 static bool unpack_field(const msgpack_object *o, const struct ps_field *f, void *at)
 {
+	const char *text = o->via.str.ptr;
 	size_t n = o->type == MSGPACK_OBJECT_STR ? o->via.str.size : 0;
 
+	if (o->type == MSGPACK_OBJECT_NIL) {
+		if (f->kind == PS_KIND_RULE)
+			*(int32_t *)at = -1;
+		return true;
+	}
 	switch (f->kind) {
 	case PS_KIND_U8:
-		*(uint8_t *)at = (uint8_t)o->via.u64;
-		break;
+		return unpack_number(o, at, 1);
 	case PS_KIND_U16:
-		*(uint16_t *)at = (uint16_t)o->via.u64;
-		break;
+		return unpack_number(o, at, 2);
 	case PS_KIND_U32:
-		*(uint32_t *)at = (uint32_t)o->via.u64;
-		break;
+		return unpack_number(o, at, 4);
 	case PS_KIND_U64:
 	case PS_KIND_TIME:
 	case PS_KIND_SPAN:
-		*(uint64_t *)at = o->via.u64;
-		break;
+		return unpack_number(o, at, 8);
 	case PS_KIND_ID:
-		*(uint64_t *)at = unhex(o->via.str.ptr, n);
-		break;
+		return unhex(o, at);
+	case PS_KIND_PROTO:
+		return n && ps_proto_parse(text, n, at) == 0;
 	case PS_KIND_ADDR:
-		if (n && ps_addr_parse(o->via.str.ptr, n, at) < 0)
-			return false;
-		break;
+		return n && ps_addr_parse(text, n, at) == 0;
 	case PS_KIND_NAME:
+		return unpack_string(o, at, PS_NAME_SIZE);
 	case PS_KIND_TEXT:
-		if (n)
-			memcpy(at, o->via.str.ptr, n < PS_NAME_SIZE ? n : PS_NAME_SIZE - 1);
-		break;
+		return unpack_string(o, at, PS_TEXT_SIZE);
 	case PS_KIND_BOOL:
 		*(bool *)at = o->via.boolean;
-		break;
+		return o->type == MSGPACK_OBJECT_BOOLEAN;
 	case PS_KIND_RATIO:
 		*(double *)at = o->via.f64;
-		break;
+		return (o->type == MSGPACK_OBJECT_FLOAT64 || o->type == MSGPACK_OBJECT_FLOAT32) && isfinite(o->via.f64);
 	case PS_KIND_RULE:
-		*(int32_t *)at = o->type == MSGPACK_OBJECT_NIL ? -1 : (int32_t)o->via.i64;
-		break;
+		*(int32_t *)at = (int32_t)o->via.u64;
+		return o->type == MSGPACK_OBJECT_POSITIVE_INTEGER && o->via.u64 <= INT32_MAX;
 	default:
-		*(uint8_t *)at = n ? (uint8_t)o->via.str.ptr[0] : 0;
+		return unpack_word(o, f->kind, at);
 	}
-	return true;
 }
 
 bool ps_msgpackc_unpack(const msgpack_object *o, struct ps_conn *ret_conn)

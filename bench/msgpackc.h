@@ -10,7 +10,7 @@
 
 void ps_msgpackc_pack(msgpack_packer *pk, const struct ps_conn *conn);
 
-/* False for what is no such record. Of a word, its first letter is kept. */
+/* False for what is no such record: every value is checked as our own reader does. */
 bool ps_msgpackc_unpack(const msgpack_object *o, struct ps_conn *ret_conn);
 
 #endif

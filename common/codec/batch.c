@@ -87,16 +87,41 @@ static inline uint8_t *put_array(uint8_t *p, size_t n)
 	return put_be16(p, (uint16_t)n);
 }
 
+#define EACH_BYTE(b) (0x0101010101010101ull * (b))
+
+/* Eight hexadecimal digits at once: a nibble to each byte, then 6 more tell those that become letters. */
+static inline uint8_t *put_hex(uint8_t *p, uint64_t v)
+{
+	v = (v | v << 16) & 0x0000ffff0000ffffull;
+	v = (v | v << 8) & 0x00ff00ff00ff00ffull;
+	v = (v | v << 4) & EACH_BYTE(0x0f);
+	return put_be64(p, v + EACH_BYTE('0') + ((v + EACH_BYTE(6)) >> 4 & EACH_BYTE(1)) * ('a' - '0' - 10));
+}
+
 static inline uint8_t *put_id(uint8_t *p, uint64_t id)
 {
-	static const char digits[] = "0123456789abcdef";
-
 	if (!id)
 		return put_nil(p);
 	*p++ = 0xa0 | 16;
-	for (int shift = 60; shift >= 0; shift -= 4)
-		*p++ = (uint8_t)digits[(id >> shift) & 15];
-	return p;
+	return put_hex(put_hex(p, id >> 32), id & UINT32_MAX);
+}
+
+/* The text in an array of a record. Most are short: 16 bytes are copied without a look at the length, for there is room
+ * for all that a column can take. */
+static inline uint8_t *put_text(uint8_t *p, const char *s, size_t size)
+{
+	uint64_t half[2], none[2];
+	size_t n;
+
+	memcpy(half, s, sizeof(half));
+	for (int i = 0; i < 2; i++)
+		none[i] = (half[i] - EACH_BYTE(1)) & ~half[i] & EACH_BYTE(0x80); /* the lowest bit: the first NUL */
+	if (!none[0] && !none[1])
+		return put_str(p, s, strnlen(s, size));
+	n = none[0] ? (size_t)__builtin_ctzll(none[0]) / 8 : 8 + (size_t)__builtin_ctzll(none[1]) / 8;
+	*p++ = (uint8_t)(0xa0 | n);
+	memcpy(p, half, sizeof(half));
+	return p + n;
 }
 
 static inline uint8_t *put_proto(uint8_t *p, uint8_t proto)
@@ -153,8 +178,8 @@ static inline uint8_t *put_enum(uint8_t *p, enum ps_kind kind, uint8_t value)
 #define PUT_ID(p, v) put_id(p, v)
 #define PUT_PROTO(p, v) put_proto(p, v)
 #define PUT_ADDR(p, v) put_addr(p, &(v))
-#define PUT_NAME(p, v) put_str(p, v, strnlen(v, PS_NAME_SIZE))
-#define PUT_TEXT(p, v) put_str(p, v, strnlen(v, PS_TEXT_SIZE))
+#define PUT_NAME(p, v) put_text(p, v, PS_NAME_SIZE)
+#define PUT_TEXT(p, v) put_text(p, v, PS_TEXT_SIZE)
 #define PUT_BOOL(p, v) (*(p) = (v) ? 0xc3 : 0xc2, (p) + 1)
 #define PUT_TIME(p, v) put_uint(p, v)
 #define PUT_SPAN(p, v) put_uint(p, v)

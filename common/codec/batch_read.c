@@ -62,6 +62,32 @@ struct taker {
 	bool odd;
 };
 
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "be* swap unconditionally");
+
+static inline uint16_t be16(const uint8_t *p)
+{
+	uint16_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return __builtin_bswap16(v);
+}
+
+static inline uint32_t be32(const uint8_t *p)
+{
+	uint32_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return __builtin_bswap32(v);
+}
+
+static inline uint64_t be64(const uint8_t *p)
+{
+	uint64_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return __builtin_bswap64(v);
+}
+
 /* A number of `size` bytes at most. */
 static inline uint64_t take_uint(struct taker *t, size_t size)
 {
@@ -77,15 +103,15 @@ static inline uint64_t take_uint(struct taker *t, size_t size)
 	}
 	if (size >= 2 && p[0] == 0xcd) {
 		t->p = p + 3;
-		return ps_wire_number(p + 1, 2);
+		return be16(p + 1);
 	}
 	if (size >= 4 && p[0] == 0xce) {
 		t->p = p + 5;
-		return ps_wire_number(p + 1, 4);
+		return be32(p + 1);
 	}
 	if (size >= 8 && p[0] == 0xcf) {
 		t->p = p + 9;
-		return ps_wire_number(p + 1, 8);
+		return be64(p + 1);
 	}
 	t->odd = true;
 	return 0;
@@ -122,7 +148,7 @@ static inline size_t take_head(struct taker *t, size_t max)
 static inline uint64_t take_hex(struct taker *t, const uint8_t *p)
 {
 	const uint64_t ones = 0x0101010101010101ull, high = ones << 7;
-	uint64_t x = ps_wire_number(p, 8), letter, digit, value;
+	uint64_t x = be64(p), letter, digit, value;
 
 	/* Of bytes below 0x80: is it from 'a' to 'f', is it from '0' to '9'? */
 	letter = (x + ones * (0x80 - 'a')) & ~(x + ones * (0x80 - 'g')) & high;
@@ -138,6 +164,7 @@ static inline void take_ID(struct taker *t, uint64_t *to)
 {
 	const uint8_t *p = t->p + 1;
 
+	*to = 0;
 	if (take_nil(t))
 		return;
 	if (t->p[0] != (0xa0 | 16)) {
@@ -152,6 +179,7 @@ static inline void take_PROTO(struct taker *t, uint8_t *to)
 {
 	size_t n;
 
+	*to = 0;
 	if (take_nil(t))
 		return;
 	n = take_head(t, MAX_PROTO - 1);
@@ -177,6 +205,7 @@ static inline void take_ADDR(struct taker *t, struct ps_addr *to)
 	uint8_t bytes[4];
 	size_t n;
 
+	*to = (struct ps_addr){0};
 	if (take_nil(t))
 		return;
 	n = take_head(t, MAX_ADDR - 2);
@@ -197,22 +226,45 @@ static inline void take_ADDR(struct taker *t, struct ps_addr *to)
 	}
 }
 
-/* What is behind it in the record is zero already. */
+/* The first n bytes of eight. */
+static inline uint64_t first_bytes(size_t n)
+{
+	return n >= 8 ? UINT64_MAX : (1ull << (8 * n)) - 1;
+}
+
+static inline bool has_nul(uint64_t x)
+{
+	return (x - 0x0101010101010101ull) & ~x & 0x8080808080808080ull;
+}
+
+/* Zeros up to the end of the array. Most are short: 16 bytes are there to read, whatever the length. */
 static inline void take_string(struct taker *t, char *to, size_t size)
 {
+	uint64_t half[2], keep[2];
 	size_t n;
 
+	memset(to, 0, size);
 	if (take_nil(t))
 		return;
 	n = take_head(t, size - 1);
-	for (size_t i = 0; i < n; i++)
-		to[i] = (char)t->p[i];
-	t->odd |= n && memchr(t->p, '\0', n);
+	if (n <= sizeof(half)) {
+		memcpy(half, t->p, sizeof(half));
+		keep[0] = first_bytes(n);
+		keep[1] = first_bytes(n > 8 ? n - 8 : 0);
+		t->odd |= has_nul(half[0] | ~keep[0]) || has_nul(half[1] | ~keep[1]);
+		half[0] &= keep[0];
+		half[1] &= keep[1];
+		memcpy(to, half, sizeof(half));
+	} else {
+		memcpy(to, t->p, n);
+		t->odd |= memchr(t->p, '\0', n) != NULL;
+	}
 	t->p += n;
 }
 
 static inline void take_BOOL(struct taker *t, bool *to)
 {
+	*to = false;
 	if (take_nil(t))
 		return;
 	t->odd |= (t->p[0] | 1) != 0xc3;
@@ -228,7 +280,7 @@ static inline void take_RATIO(struct taker *t, double *to)
 		t->odd = true;
 		return;
 	}
-	bits = ps_wire_number(t->p + 1, 8);
+	bits = be64(t->p + 1);
 	memcpy(to, &bits, sizeof(bits));
 	t->odd |= !isfinite(*to);
 	t->p += 9;
@@ -238,6 +290,7 @@ static inline void take_RULE(struct taker *t, int32_t *to)
 {
 	uint64_t id;
 
+	*to = -1;
 	if (take_nil(t))
 		return;
 	id = take_uint(t, 4);
@@ -249,6 +302,7 @@ static inline void take_word(struct taker *t, enum ps_kind kind, uint8_t *to)
 {
 	size_t n;
 
+	*to = 0;
 	if (take_nil(t))
 		return;
 	n = take_head(t, MAX_WORD - 1);
@@ -274,10 +328,9 @@ static bool take_conn(struct ps_batch_reader *r, struct ps_conn *c)
 {
 	struct taker t = {.p = r->p};
 
-	if (r->end - r->p < CONN_MAX || t.p[0] != 0xdc || ps_wire_number(t.p + 1, 2) != CONN_COLUMNS)
+	if (r->end - r->p < CONN_MAX || t.p[0] != 0xdc || be16(t.p + 1) != CONN_COLUMNS)
 		return false;
 	t.p += 3;
-	*c = conn_none;
 #define PS_CONN(name, kind, doc) take_##kind(&t, &c->name);
 #include "common/model/schema.def"
 	if (t.odd)

@@ -7,29 +7,80 @@
 
 #include "bpf/abi.h"
 
-static char *put_u8(char *out, unsigned v)
-{
-	if (v >= 100) {
-		*out++ = (char)('0' + v / 100);
-		v %= 100;
-		*out++ = (char)('0' + v / 10);
-		v %= 10;
-	} else if (v >= 10) {
-		*out++ = (char)('0' + v / 10);
-		v %= 10;
+/* A byte in decimal, with the dot behind it. */
+struct decimal {
+	char text[4];
+};
+
+#define UNDER_10(d) \
+	{ \
+		{ \
+			d, '.' \
+		} \
 	}
-	*out++ = (char)('0' + v);
-	return out;
-}
+#define UNDER_100(t, d) \
+	{ \
+		{ \
+			t, d, '.' \
+		} \
+	}
+#define ABOVE(h, t, d) \
+	{ \
+		{ \
+			h, t, d, '.' \
+		} \
+	}
+#define TEN_OF(row, ...) \
+	row(__VA_ARGS__, '0'), row(__VA_ARGS__, '1'), row(__VA_ARGS__, '2'), row(__VA_ARGS__, '3'), \
+		row(__VA_ARGS__, '4'), row(__VA_ARGS__, '5'), row(__VA_ARGS__, '6'), row(__VA_ARGS__, '7'), \
+		row(__VA_ARGS__, '8'), row(__VA_ARGS__, '9')
+#define HUNDRED_OF(h) \
+	TEN_OF(ABOVE, h, '0'), TEN_OF(ABOVE, h, '1'), TEN_OF(ABOVE, h, '2'), TEN_OF(ABOVE, h, '3'), \
+		TEN_OF(ABOVE, h, '4'), TEN_OF(ABOVE, h, '5'), TEN_OF(ABOVE, h, '6'), TEN_OF(ABOVE, h, '7'), \
+		TEN_OF(ABOVE, h, '8'), TEN_OF(ABOVE, h, '9')
+
+static const struct decimal decimals[] = {
+	UNDER_10('0'),
+	UNDER_10('1'),
+	UNDER_10('2'),
+	UNDER_10('3'),
+	UNDER_10('4'),
+	UNDER_10('5'),
+	UNDER_10('6'),
+	UNDER_10('7'),
+	UNDER_10('8'),
+	UNDER_10('9'),
+	TEN_OF(UNDER_100, '1'),
+	TEN_OF(UNDER_100, '2'),
+	TEN_OF(UNDER_100, '3'),
+	TEN_OF(UNDER_100, '4'),
+	TEN_OF(UNDER_100, '5'),
+	TEN_OF(UNDER_100, '6'),
+	TEN_OF(UNDER_100, '7'),
+	TEN_OF(UNDER_100, '8'),
+	TEN_OF(UNDER_100, '9'),
+	HUNDRED_OF('1'),
+	TEN_OF(ABOVE, '2', '0'),
+	TEN_OF(ABOVE, '2', '1'),
+	TEN_OF(ABOVE, '2', '2'),
+	TEN_OF(ABOVE, '2', '3'),
+	TEN_OF(ABOVE, '2', '4'),
+	ABOVE('2', '5', '0'),
+	ABOVE('2', '5', '1'),
+	ABOVE('2', '5', '2'),
+	ABOVE('2', '5', '3'),
+	ABOVE('2', '5', '4'),
+	ABOVE('2', '5', '5'),
+};
+_Static_assert(sizeof(decimals) == 256 * sizeof(struct decimal), "every byte");
 
 static char *put_ipv4(char *out, const uint8_t *bytes)
 {
 	for (int i = 0; i < 4; i++) {
-		if (i)
-			*out++ = '.';
-		out = put_u8(out, bytes[i]);
+		memcpy(out, &decimals[bytes[i]], sizeof(decimals[0]));
+		out += 2 + (bytes[i] > 9) + (bytes[i] > 99);
 	}
-	return out;
+	return out - 1; /* without the last dot */
 }
 
 static char *put_group(char *out, unsigned g)
