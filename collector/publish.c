@@ -57,7 +57,7 @@ int ps_publish_new(struct ps_bus *bus, const struct ps_endpoints *where, struct 
 	r = ps_publisher_new(bus, where->events, false, &p->events, err);
 	if (r == 0)
 		r = ps_publisher_new(bus, where->feed, true, &p->feed, err);
-	/* The aggregator hears the feed, and tells taps of `events` how far it has come. */
+	/* The aggregator hears the feed, and tells taps of `events` how far it has come: both hear the same batches. */
 	if (r == 0)
 		r = ps_publisher_twin(p->feed, p->events);
 	if (r < 0)
@@ -123,8 +123,7 @@ static bool taken_before(struct ps_publish *p)
 static void queue(struct ps_publish *p, enum ps_event_type type, const void *record, uint64_t now)
 {
 	/* No memory for a batch is a loss that the publisher counts as refused. */
-	(void)ps_publisher_record(p->feed, topics[type], record, now);
-	(void)ps_publisher_record(p->events, topics[type], record, now);
+	(void)ps_publisher_record(p->feed, topics[type], record, now); /* and `events`, its twin */
 }
 
 void ps_publish_event(

@@ -84,10 +84,12 @@ int ps_publisher_bind(struct ps_publisher *pub, const char *endpoints, struct ps
 void ps_publisher_free(struct ps_publisher **pub); /* flushes */
 
 /*
- * Makes `pub` a twin of `other`, before either has sent anything: one epoch, so that sequence numbers mean the same on
- * both as long as both are given the same records and flushed together. -ENOMEM.
+ * Makes `other` the twin of `pub`, before either has sent anything: every batch of records that `pub` sends, or is
+ * refused, `other` sends too, under its own header and from the same memory; and both have one epoch, so that a
+ * sequence number means the same on both. Records are given to `pub` alone; maps, marks and `lost` to each. `other`
+ * outlives `pub`. -ENOMEM.
  */
-int ps_publisher_twin(struct ps_publisher *pub, const struct ps_publisher *other);
+int ps_publisher_twin(struct ps_publisher *pub, struct ps_publisher *other);
 
 /*
  * Queues one record of the topic's type; sends when the batch is full. now: boot time, ns. Before a batch go the

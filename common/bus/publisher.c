@@ -31,8 +31,9 @@ struct ps_publisher {
 	bool reliable;
 	uint64_t epoch;
 	struct lane lanes[PS_TOPICS];
-	struct ps_buf map; /* memory for the payload of map topics */
-	bool called;       /* by a subscriber */
+	struct ps_buf map;         /* memory for the payload of map topics */
+	struct ps_publisher *twin; /* gets every batch as well; NULL = none */
+	bool called;               /* by a subscriber */
 };
 
 static int open_socket(struct ps_publisher *pub, struct ps_bus *bus, const char *endpoint, struct ps_error *err)
@@ -105,9 +106,10 @@ int ps_publisher_bind(struct ps_publisher *pub, const char *endpoints, struct ps
 	return ps_socket_bind_more(&pub->socket, endpoints, err);
 }
 
-int ps_publisher_twin(struct ps_publisher *pub, const struct ps_publisher *other)
+int ps_publisher_twin(struct ps_publisher *pub, struct ps_publisher *other)
 {
 	pub->epoch = other->epoch;
+	pub->twin = other;
 	return begin_headers(pub);
 }
 
@@ -142,11 +144,17 @@ void ps_publisher_free(struct ps_publisher **pub)
 	*pub = NULL;
 }
 
+static void count_refused(struct ps_publisher *pub, enum ps_topic topic, uint64_t n)
+{
+	count(pub->lanes[topic].published, n);
+	count(pub->lanes[topic].refused, n);
+}
+
 /*
  * A refused message keeps its sequence number, so that the gap tells its subscriber. Not taken by a full queue is
- * counted, not an error: the publisher goes on.
+ * counted, not an error: the publisher goes on. The body is sent by reference.
  */
-static int send_message(struct ps_publisher *pub, enum ps_topic topic, const uint8_t *payload, size_t len, uint32_t n)
+static int send_body(struct ps_publisher *pub, enum ps_topic topic, zmq_msg_t *body, uint32_t n)
 {
 	struct lane *lane = &pub->lanes[topic];
 	lane->header.len = lane->header_constant;
@@ -156,19 +164,41 @@ static int send_message(struct ps_publisher *pub, enum ps_topic topic, const uin
 	const struct ps_frame frames[] = {
 		{name, strlen(name)},
 		{lane->header.data, lane->header.len},
-		{payload, len},
 	};
 	int r = lane->header.error;
 	count(lane->published, n);
-	if (r == 0 && len > PS_BUS_MESSAGE_MAX)
+	if (r == 0 && zmq_msg_size(body) > PS_BUS_MESSAGE_MAX)
 		r = -E2BIG;
 	if (r == 0)
-		r = ps_socket_send(&pub->socket, frames, PS_ARRAY_SIZE(frames));
+		r = ps_socket_send_body(&pub->socket, frames, PS_ARRAY_SIZE(frames), body);
 	if (r < 0)
 		count(lane->refused, n);
 	if (lane->header.error)
 		ps_buf_reset(&lane->header); /* the constant part's bytes are still there */
 	return r == -EAGAIN ? 0 : r;
+}
+
+/* twin: NULL, or who sends the same, whatever becomes of ours. */
+static int send_message(struct ps_publisher *pub, struct ps_publisher *twin, enum ps_topic topic,
+	const uint8_t *payload, size_t len, uint32_t n)
+{
+	zmq_msg_t body;
+
+	if (zmq_msg_init_size(&body, len) != 0) {
+		pub->lanes[topic].seq++;
+		count_refused(pub, topic, n);
+		if (twin) {
+			twin->lanes[topic].seq++;
+			count_refused(twin, topic, n);
+		}
+		return -ENOMEM;
+	}
+	memcpy(zmq_msg_data(&body), payload, len);
+	int r = send_body(pub, topic, &body, n);
+	if (twin)
+		(void)send_body(twin, topic, &body, n);
+	(void)zmq_msg_close(&body);
+	return r;
 }
 
 static int send_batch(struct ps_publisher *pub, enum ps_topic topic)
@@ -177,7 +207,7 @@ static int send_batch(struct ps_publisher *pub, enum ps_topic topic)
 	const uint8_t *payload = NULL;
 	size_t len = 0;
 	ps_batch_payload(batch, &payload, &len);
-	int r = send_message(pub, topic, payload, len, batch->n);
+	int r = send_message(pub, pub->twin, topic, payload, len, batch->n);
 	ps_batch_reset(batch);
 	return r;
 }
@@ -258,8 +288,9 @@ int ps_publisher_record(struct ps_publisher *pub, enum ps_topic topic, const voi
 
 	int r = ps_batch_add(&lane->batch, record);
 	if (r < 0) {
-		count(lane->published, 1);
-		count(lane->refused, 1);
+		count_refused(pub, topic, 1);
+		if (pub->twin)
+			count_refused(pub->twin, topic, 1);
 		return r;
 	}
 	if (lane->batch.n == 1)
@@ -275,11 +306,10 @@ int ps_publisher_map(struct ps_publisher *pub, enum ps_topic topic, const struct
 	ps_msgpack_write(&pub->map, map);
 	if (pub->map.error) {
 		pub->lanes[topic].seq++;
-		count(pub->lanes[topic].published, 1);
-		count(pub->lanes[topic].refused, 1);
+		count_refused(pub, topic, 1);
 		return pub->map.error;
 	}
-	return send_message(pub, topic, pub->map.data, pub->map.len, 1);
+	return send_message(pub, NULL, topic, pub->map.data, pub->map.len, 1);
 }
 
 uint64_t ps_publisher_flush(struct ps_publisher *pub, uint64_t now, bool force)
@@ -311,7 +341,7 @@ void ps_publisher_mark(struct ps_publisher *pub, uint32_t topics)
 			continue;
 		lane->quiet = lane->seq == lane->marked ? lane->quiet + 1 : 0;
 		if (lane->quiet > 0 && (lane->news || lane->quiet % PS_BUS_MARK_EVERY == 1)) {
-			(void)send_message(pub, (enum ps_topic)t, nothing, sizeof(nothing), 0);
+			(void)send_message(pub, NULL, (enum ps_topic)t, nothing, sizeof(nothing), 0);
 			lane->news = false;
 		}
 		lane->marked = lane->seq;

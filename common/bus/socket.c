@@ -218,14 +218,14 @@ static void refresh(struct ps_socket *s)
 	(void)zmq_getsockopt(s->handle, ZMQ_EVENTS, &events, &len);
 }
 
-int ps_socket_send(struct ps_socket *s, const struct ps_frame *frames, size_t n)
+static int send_frames(struct ps_socket *s, const struct ps_frame *frames, size_t n, zmq_msg_t *body)
 {
 	/*
 	 * Everything that can fail for want of memory happens before the first frame goes out. After it libzmq refuses
 	 * no other frame: it counts whole messages against the high-water mark.
 	 */
 	zmq_msg_t msg[PS_FRAMES_MAX];
-	size_t made = 0;
+	size_t made = 0, all = n + (body ? 1 : 0);
 	int r = 0;
 	for (; made < n && r == 0; made += r == 0) {
 		if (zmq_msg_init_size(&msg[made], frames[made].len) != 0)
@@ -233,13 +233,28 @@ int ps_socket_send(struct ps_socket *s, const struct ps_frame *frames, size_t n)
 		else if (frames[made].len)
 			memcpy(zmq_msg_data(&msg[made]), frames[made].data, frames[made].len);
 	}
+	if (body && r == 0) {
+		(void)zmq_msg_init(&msg[made++]); /* always 0 */
+		if (zmq_msg_copy(&msg[n], body) != 0)
+			r = -errno;
+	}
 
 	refresh(s);
-	for (size_t i = 0; i < n && r == 0; i++)
-		r = send_frame(s, &msg[i], i + 1 < n ? ZMQ_SNDMORE : 0);
+	for (size_t i = 0; i < all && r == 0; i++)
+		r = send_frame(s, &msg[i], i + 1 < all ? ZMQ_SNDMORE : 0);
 	for (size_t i = 0; i < made; i++)
 		(void)zmq_msg_close(&msg[i]); /* a sent one is empty by now */
 	return r;
+}
+
+int ps_socket_send(struct ps_socket *s, const struct ps_frame *frames, size_t n)
+{
+	return send_frames(s, frames, n, NULL);
+}
+
+int ps_socket_send_body(struct ps_socket *s, const struct ps_frame *frames, size_t n, zmq_msg_t *body)
+{
+	return send_frames(s, frames, n, body);
 }
 
 static int receive_frame(struct ps_socket *s, zmq_msg_t *msg)

@@ -55,6 +55,9 @@ struct ps_frame {
 
 /* Sends all frames as one message without waiting, or none. -EAGAIN: the peer's queue is full, or there is no peer. */
 int ps_socket_send(struct ps_socket *s, const struct ps_frame *frames, size_t n);
+/* The same with one frame more, which is shared and not copied: it stays the caller's, who must not change it. n is
+ * less than PS_FRAMES_MAX. */
+int ps_socket_send_body(struct ps_socket *s, const struct ps_frame *frames, size_t n, zmq_msg_t *body);
 
 /* A received message. */
 struct ps_frames {

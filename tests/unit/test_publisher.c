@@ -175,6 +175,65 @@ static void records_arrive_in_batches(void **state)
 	assert_int_equal(ps_subscriber_malformed(sub), 0);
 }
 
+/* Whoever hears either hears the same records under the same numbers, and each counts its own losses. */
+static void twins_say_the_same(void **state)
+{
+	(void)state;
+	const char *at = tempdir_path("ipc://", "twin-a.sock");
+	_cleanup_(ps_publisher_free) struct ps_publisher *other = publisher(at, false);
+	_cleanup_(ps_subscriber_free) struct ps_subscriber *other_sub = subscriber(at, CONNS | MAPS);
+	at = tempdir_path("ipc://", "twin-b.sock");
+	_cleanup_(ps_publisher_free) struct ps_publisher *pub = publisher(at, true);
+	_cleanup_(ps_subscriber_free) struct ps_subscriber *sub = subscriber(at, CONNS | MAPS);
+	assert_int_equal(ps_publisher_twin(pub, other), 0);
+	join(pub, sub);
+	join(other, other_sub);
+
+	ps_publisher_set_lost(pub, PS_TOPIC_CONN_NEW, 5);
+	ps_publisher_set_lost(other, PS_TOPIC_CONN_NEW, 6);
+	for (uint64_t i = 1; i <= PS_BUS_RECORDS_MAX + 10; i++) {
+		struct ps_conn c = conn(i);
+		assert_int_equal(ps_publisher_record(pub, PS_TOPIC_CONN_NEW, &c, 1000), 0);
+	}
+	assert_int_equal(ps_publisher_flush(other, 1000 + PS_BUS_DELAY_NS, true), UINT64_MAX);
+	assert_int_equal(ps_publisher_flush(pub, 1000 + PS_BUS_DELAY_NS, false), UINT64_MAX);
+
+	struct ps_publisher_totals a, b;
+	ps_publisher_totals(pub, &a);
+	ps_publisher_totals(other, &b);
+	assert_int_equal(b.published[PS_TOPIC_CONN_NEW], a.published[PS_TOPIC_CONN_NEW]);
+	assert_int_equal(b.seq[PS_TOPIC_CONN_NEW], a.seq[PS_TOPIC_CONN_NEW]);
+	assert_int_equal(a.published[PS_TOPIC_CONN_NEW], PS_BUS_RECORDS_MAX + 10);
+	assert_int_equal(a.refused[PS_TOPIC_CONN_NEW], 0);
+	for (uint64_t seq = a.seq[PS_TOPIC_CONN_NEW] - 1, first = 1; first < PS_BUS_RECORDS_MAX + 10; seq++) {
+		struct ps_message one = {0}, two = {0};
+		assert_true(receive(sub, &one));
+		assert_true(receive(other_sub, &two));
+		assert_int_equal(one.epoch, a.epoch);
+		assert_int_equal(two.epoch, a.epoch);
+		assert_int_equal(one.seq, seq);
+		assert_int_equal(two.seq, seq);
+		assert_int_equal(one.lost, 5);
+		assert_int_equal(two.lost, 6);
+		assert_conns(&one, first);
+		assert_conns(&two, first);
+		first += one.n;
+		ps_message_free(&one);
+		ps_message_free(&two);
+	}
+
+	/* Nobody hears one of them: the other goes on. */
+	ps_subscriber_free(&sub);
+	struct ps_conn c = conn(4711);
+	assert_int_equal(ps_publisher_record(pub, PS_TOPIC_CONN_END, &c, 0), 0);
+	(void)ps_publisher_flush(pub, 0, true);
+	struct ps_message last = {0};
+	assert_true(receive(other_sub, &last));
+	assert_int_equal(last.topic, PS_TOPIC_CONN_END);
+	assert_conns(&last, 4711);
+	ps_message_free(&last);
+}
+
 static void an_end_never_overtakes_its_beginning(void **state)
 {
 	(void)state;
@@ -589,6 +648,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(records_arrive_in_batches),
+		cmocka_unit_test(twins_say_the_same),
 		cmocka_unit_test(an_end_never_overtakes_its_beginning),
 		cmocka_unit_test(a_map_goes_at_once),
 		cmocka_unit_test(a_map_that_is_too_large_leaves_a_gap),
