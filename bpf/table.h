@@ -166,13 +166,16 @@ static __always_inline int ps_table_find(struct ps_name *n, const __u32 *saddr, 
 	return n->family == PS_FAMILY_IPV6 && !ps_same_addr6(c->cold, saddr, daddr, n->side) ? -1 : 0;
 }
 
-/* All ones if any bit of w is set, else zero; without a branch, and the compiler is kept from making one. */
+/*
+ * All ones if any bit of w is set, else zero; without a branch. The asm hides what the compiler would know the pattern
+ * by: it would make a branch of it.
+ */
 static __always_inline __u64 ps_mask_if(__u64 w)
 {
-	__u64 mask = (__s64)(w | -w) >> 63;
+	__u64 minus = -w;
 
-	asm volatile("" : "+r"(mask));
-	return mask;
+	asm volatile("" : "+r"(minus));
+	return (__s64)(w | minus) >> 63;
 }
 
 /*
