@@ -349,6 +349,23 @@ static int on_timeout(CURLM *multi, long ms, void *arg)
 	return 0;
 }
 
+/* With the first call: a worker without an LLM, or before anybody asks it, is spared libcurl's memory and OpenSSL's. */
+static int begin(struct ps_transport *t)
+{
+	if (t->multi)
+		return 0;
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0)
+		return -ENOMEM;
+	t->multi = curl_multi_init();
+	if (!t->multi)
+		return -ENOMEM;
+	(void)curl_multi_setopt(t->multi, CURLMOPT_SOCKETFUNCTION, on_watch);
+	(void)curl_multi_setopt(t->multi, CURLMOPT_SOCKETDATA, t);
+	(void)curl_multi_setopt(t->multi, CURLMOPT_TIMERFUNCTION, on_timeout);
+	(void)curl_multi_setopt(t->multi, CURLMOPT_TIMERDATA, t);
+	return 0;
+}
+
 int ps_transport_new(struct ps_loop *loop, const char *ca_file, struct ps_transport **ret_transport)
 {
 	_cleanup_(ps_transport_free) struct ps_transport *t = calloc(1, sizeof(*t));
@@ -357,20 +374,13 @@ int ps_transport_new(struct ps_loop *loop, const char *ca_file, struct ps_transp
 	if (!t)
 		return -ENOMEM;
 	t->loop = loop;
-	if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0)
-		return -ENOMEM;
-	t->multi = curl_multi_init();
 	t->ca_file = *ca_file ? strdup(ca_file) : NULL;
-	if (!t->multi || (*ca_file && !t->ca_file))
+	if (*ca_file && !t->ca_file)
 		return -ENOMEM;
 	r = ps_loop_add_timer(loop, NO_TIMER, on_timer, t, &t->timer);
 	if (r < 0)
 		return r;
 	ps_loop_set_timer(loop, t->timer, 0);
-	(void)curl_multi_setopt(t->multi, CURLMOPT_SOCKETFUNCTION, on_watch);
-	(void)curl_multi_setopt(t->multi, CURLMOPT_SOCKETDATA, t);
-	(void)curl_multi_setopt(t->multi, CURLMOPT_TIMERFUNCTION, on_timeout);
-	(void)curl_multi_setopt(t->multi, CURLMOPT_TIMERDATA, t);
 	*ret_transport = PS_TAKE(t);
 	return 0;
 }
@@ -394,10 +404,12 @@ int ps_transport_post(struct ps_transport *t, const struct ps_http_post *post, p
 	struct ps_transport_call **ret_call)
 {
 	struct ps_transport_call *c = calloc(1, sizeof(*c));
-	int r;
+	int r = begin(t);
 
-	if (!c)
+	if (!c || r < 0) {
+		free(c);
 		return -ENOMEM;
+	}
 	c->transport = t;
 	c->reach_all = post->reach_all;
 	c->fn = fn;

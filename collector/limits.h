@@ -9,6 +9,12 @@
  * within this plus PS_BUS_DELAY_NS. */
 #define PS_PACE_NS 1000000ull
 
+/* Fewer events than this in a look are sent at once, and the next look may be as late as a batch may be: each look and
+ * each message wakes three programs up. */
+#define PS_PACE_FEW 256
+/* ns between two events of one CPU at the worst: 500,000 a second. */
+#define PS_PACE_EVENT_NS 2000ull
+
 /* Events taken from one ring before the next one has its turn: 4096 of 336 bytes are 1.3 MiB, some 3 ms of work. */
 #define PS_RING_BUDGET 4096
 

@@ -15,6 +15,7 @@ struct ps_pump {
 	const struct ps_record_env *env;
 	uint64_t now; /* of the drain that is running */
 	int timer;
+	uint64_t light; /* ns between two looks while little comes */
 };
 
 static void on_event(void *arg, const struct ps_ring_place *place, const void *event, size_t size)
@@ -39,11 +40,14 @@ static int on_pace(void *arg)
 	struct ps_pump *p = arg;
 	bool busy;
 	size_t taken = drain(p, &busy);
-	/* At a light load nobody else is coming: waiting for company would only make it late. */
-	uint64_t due = ps_publish_flush(p->publish, ps_clock_boot(), taken == 0);
+	/* At a light load few others are coming: they wait in the ring for the next look, not these for them. */
+	bool few = taken < PS_PACE_FEW;
+	uint64_t due = ps_publish_flush(p->publish, ps_clock_boot(), few);
 
 	if (busy)
 		ps_loop_set_timer(p->loop, p->timer, 1);
+	else if (taken > 0 && few)
+		ps_loop_set_timer(p->loop, p->timer, p->light);
 	else if (taken > 0 || due != UINT64_MAX)
 		ps_loop_set_timer(p->loop, p->timer, PS_PACE_NS);
 	else {
@@ -61,6 +65,14 @@ static int on_readable(void *arg)
 	return on_pace(p);
 }
 
+/* No longer than a ring takes to be half full when the flood begins. */
+static uint64_t light_pace(size_t ring_bytes)
+{
+	uint64_t ns = ring_bytes / 2 / sizeof(struct ps_event_conn) * PS_PACE_EVENT_NS;
+
+	return PS_MAX(PS_MIN(ns, PS_BUS_DELAY_NS), PS_PACE_NS);
+}
+
 int ps_pump_new(struct ps_loop *loop, const int *fds, size_t n, size_t bytes, struct ps_publish *publish,
 	const struct ps_record_env *env, struct ps_pump **ret_pump, struct ps_error *err)
 {
@@ -75,6 +87,7 @@ int ps_pump_new(struct ps_loop *loop, const int *fds, size_t n, size_t bytes, st
 	if (r < 0)
 		return r;
 	p->loop = loop;
+	p->light = light_pace(bytes);
 	r = ps_loop_add_timer(loop, 0, on_pace, p, &p->timer);
 	if (r == 0)
 		r = ps_loop_add_fd(loop, ps_rings_fd(p->rings), on_readable, p);

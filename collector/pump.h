@@ -1,6 +1,6 @@
 /*
  * From the rings to the bus, at a pace: asleep until a ring has something, then a look once every PS_PACE_NS until the
- * rings are empty and nothing waits to be sent.
+ * rings are empty and nothing waits to be sent. While little comes, a look once every PS_BUS_DELAY_NS, which sends all.
  *
  * While the pump paces, nobody waits on the rings, so the kernel's producers need not wake anyone for each event;
  * at rest it costs nothing. A ring that fills faster than that is read again at once.
