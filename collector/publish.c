@@ -176,7 +176,6 @@ void ps_publish_mark(struct ps_publish *publish)
 	for (int type = PS_EV_CONN_NEW; type < PS_EV_TYPES; type++)
 		bits |= 1u << topics[type];
 	ps_publisher_mark(publish->feed, bits);
-	ps_publisher_mark(publish->events, bits);
 }
 
 int ps_publish_listen(struct ps_publish *publish, struct ps_loop *loop, ps_loop_fn fn, void *arg)

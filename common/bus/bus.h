@@ -84,10 +84,10 @@ int ps_publisher_bind(struct ps_publisher *pub, const char *endpoints, struct ps
 void ps_publisher_free(struct ps_publisher **pub); /* flushes */
 
 /*
- * Makes `other` the twin of `pub`, before either has sent anything: every batch of records that `pub` sends, or is
- * refused, `other` sends too, under its own header and from the same memory; and both have one epoch, so that a
- * sequence number means the same on both. Records are given to `pub` alone; maps, marks and `lost` to each. `other`
- * outlives `pub`. -ENOMEM.
+ * Makes `other` the twin of `pub`, before either has sent anything: every batch of records and every mark that `pub`
+ * sends, or is refused, `other` sends too, under its own header and from the same memory; and both have one epoch, so
+ * that a sequence number means the same on both. Records are given to `pub` alone, and only it is asked to mark; maps
+ * and `lost` go to each. `other` outlives `pub`. -ENOMEM.
  */
 int ps_publisher_twin(struct ps_publisher *pub, struct ps_publisher *other);
 

@@ -335,14 +335,14 @@ void ps_publisher_mark(struct ps_publisher *pub, uint32_t topics)
 	static const uint8_t nothing[] = {0x90}; /* an empty array */
 
 	for (int t = 0; t < PS_TOPICS; t++) {
-		struct lane *lane = &pub->lanes[t];
+		struct lane *lane = &pub->lanes[t], *other = pub->twin ? &pub->twin->lanes[t] : lane;
 
 		if (!(topics >> t & 1) || waits(pub, (enum ps_topic)t))
 			continue;
 		lane->quiet = lane->seq == lane->marked ? lane->quiet + 1 : 0;
-		if (lane->quiet > 0 && (lane->news || lane->quiet % PS_BUS_MARK_EVERY == 1)) {
-			(void)send_message(pub, NULL, (enum ps_topic)t, nothing, sizeof(nothing), 0);
-			lane->news = false;
+		if (lane->quiet > 0 && (lane->news || other->news || lane->quiet % PS_BUS_MARK_EVERY == 1)) {
+			(void)send_message(pub, pub->twin, (enum ps_topic)t, nothing, sizeof(nothing), 0);
+			lane->news = other->news = false;
 		}
 		lane->marked = lane->seq;
 	}
