@@ -8,6 +8,7 @@
 #include "common/codec/json.h"
 #include "common/codec/row_json.h"
 #include "common/model/community_id.h"
+#include "gateway/limits.h"
 #include "gateway/pager.h"
 #include "gateway/route.h"
 
@@ -174,19 +175,19 @@ static const struct ps_pager_form forms[FORMATS] = {
 	[AS_ARRAY] = {.type = "application/json",
 		.head = "[",
 		.foot = "\n]\n",
-		.page = PS_REQUEST_PAGE_MAX,
+		.page = PS_EXPORT_PAGE,
 		.render = render,
 		.begin = begin},
 	[AS_LINES] = {.type = "application/x-ndjson",
 		.head = "",
 		.foot = "",
-		.page = PS_REQUEST_PAGE_MAX,
+		.page = PS_EXPORT_PAGE,
 		.render = render,
 		.begin = begin},
 	[AS_CSV] = {.type = "text/csv; charset=utf-8; header=present",
 		.head = names + 1,
 		.foot = "",
-		.page = PS_REQUEST_PAGE_MAX,
+		.page = PS_EXPORT_PAGE,
 		.render = render,
 		.begin = begin},
 };

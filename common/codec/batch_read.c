@@ -62,32 +62,6 @@ struct taker {
 	bool odd;
 };
 
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "be* swap unconditionally");
-
-static inline uint16_t be16(const uint8_t *p)
-{
-	uint16_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return __builtin_bswap16(v);
-}
-
-static inline uint32_t be32(const uint8_t *p)
-{
-	uint32_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return __builtin_bswap32(v);
-}
-
-static inline uint64_t be64(const uint8_t *p)
-{
-	uint64_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return __builtin_bswap64(v);
-}
-
 /* A number of `size` bytes at most. */
 static inline uint64_t take_uint(struct taker *t, size_t size)
 {
@@ -103,15 +77,15 @@ static inline uint64_t take_uint(struct taker *t, size_t size)
 	}
 	if (size >= 2 && p[0] == 0xcd) {
 		t->p = p + 3;
-		return be16(p + 1);
+		return ps_wire_number(p + 1, 2);
 	}
 	if (size >= 4 && p[0] == 0xce) {
 		t->p = p + 5;
-		return be32(p + 1);
+		return ps_wire_number(p + 1, 4);
 	}
 	if (size >= 8 && p[0] == 0xcf) {
 		t->p = p + 9;
-		return be64(p + 1);
+		return ps_wire_number(p + 1, 8);
 	}
 	t->odd = true;
 	return 0;
@@ -148,7 +122,7 @@ static inline size_t take_head(struct taker *t, size_t max)
 static inline uint64_t take_hex(struct taker *t, const uint8_t *p)
 {
 	const uint64_t ones = 0x0101010101010101ull, high = ones << 7;
-	uint64_t x = be64(p), letter, digit, value;
+	uint64_t x = ps_wire_number(p, 8), letter, digit, value;
 
 	/* Of bytes below 0x80: is it from 'a' to 'f', is it from '0' to '9'? */
 	letter = (x + ones * (0x80 - 'a')) & ~(x + ones * (0x80 - 'g')) & high;
@@ -280,7 +254,7 @@ static inline void take_RATIO(struct taker *t, double *to)
 		t->odd = true;
 		return;
 	}
-	bits = be64(t->p + 1);
+	bits = ps_wire_number(t->p + 1, 8);
 	memcpy(to, &bits, sizeof(bits));
 	t->odd |= !isfinite(*to);
 	t->p += 9;
@@ -328,7 +302,7 @@ static bool take_conn(struct ps_batch_reader *r, struct ps_conn *c)
 {
 	struct taker t = {.p = r->p};
 
-	if (r->end - r->p < CONN_MAX || t.p[0] != 0xdc || be16(t.p + 1) != CONN_COLUMNS)
+	if (r->end - r->p < CONN_MAX || t.p[0] != 0xdc || ps_wire_number(t.p + 1, 2) != CONN_COLUMNS)
 		return false;
 	t.p += 3;
 #define PS_CONN(name, kind, doc) take_##kind(&t, &c->name);

@@ -50,27 +50,33 @@ static const char pairs[200] = "000102030405060708091011121314151617181920212223
 			       "40414243444546474849505152535455565758596061626364656667686970717273747576777879"
 			       "8081828384858687888990919293949596979899";
 
-static char *put_number(char *p, uint64_t v)
+/* Decimal digits of a number: what its bits say, one less if it is below that power of ten. */
+static inline unsigned digits_of(uint64_t v)
 {
-	char text[20];
-	size_t at = sizeof(text);
+	static const uint64_t power[] = {0, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000, 1000000000,
+		10000000000, 100000000000, 1000000000000, 10000000000000, 100000000000000, 1000000000000000,
+		10000000000000000, 100000000000000000, 1000000000000000000, 10000000000000000000ull};
+	unsigned n = (64 - (unsigned)__builtin_clzll(v | 1)) * 1233 >> 12; /* log10(2), 12 bits of it */
+
+	return n + (v >= power[n]);
+}
+
+static inline char *put_number(char *p, uint64_t v)
+{
+	char *end, *at;
 
 	if (v < 10) {
 		*p++ = (char)('0' + v);
 		return p;
 	}
-	while (v >= 100) {
-		at -= 2;
-		memcpy(text + at, pairs + 2 * (v % 100), 2);
-		v /= 100;
-	}
-	if (v >= 10) {
-		at -= 2;
-		memcpy(text + at, pairs + 2 * v, 2);
-	} else {
-		text[--at] = (char)('0' + v);
-	}
-	return put(p, text + at, sizeof(text) - at);
+	at = end = p + digits_of(v);
+	for (; v >= 100; v /= 100)
+		at = memcpy(at - 2, pairs + 2 * (v % 100), 2);
+	if (v >= 10)
+		memcpy(at - 2, pairs + 2 * v, 2);
+	else
+		at[-1] = (char)('0' + v);
+	return end;
 }
 
 static inline char *put_pair(char *p, unsigned v)

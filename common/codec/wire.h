@@ -46,14 +46,30 @@ static inline size_t ps_wire_left(const struct ps_wire *w)
 	return (size_t)(w->end - w->p);
 }
 
-/* Big-endian number of n bytes; the caller has checked that they are there. */
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "numbers are swapped unconditionally");
+
+/* Big-endian number of 0, 1, 2, 4 or 8 bytes; the caller has checked that they are there. */
 static inline uint64_t ps_wire_number(const uint8_t *p, size_t n)
 {
-	uint64_t v = 0;
+	uint16_t v16;
+	uint32_t v32;
+	uint64_t v64;
 
-	for (size_t i = 0; i < n; i++)
-		v = v << 8 | p[i];
-	return v;
+	switch (n) {
+	case 1:
+		return p[0];
+	case 2:
+		memcpy(&v16, p, sizeof(v16));
+		return __builtin_bswap16(v16);
+	case 4:
+		memcpy(&v32, p, sizeof(v32));
+		return __builtin_bswap32(v32);
+	case 8:
+		memcpy(&v64, p, sizeof(v64));
+		return __builtin_bswap64(v64);
+	default:
+		return 0;
+	}
 }
 
 static inline bool ps_wire_bytes(struct ps_wire *w, struct ps_wire_item *item, enum ps_wire_kind kind, uint32_t n)
