@@ -32,6 +32,9 @@
 /* The detectors' tick waits so long for the message of the second (`stats`), which wakes the worker up anyway. */
 #define PS_AI_TICK_SLACK_NS 200000000ull
 
+/* Of the free memory at the end of the heap so much stays ours: an answer in the making. */
+#define PS_AI_KEEP_BYTES (256u << 10)
+
 /* --- The LLM ------------------------------------------------------------------------------------- */
 
 #define PS_AI_MODEL "gpt-4" /* if none is configured: what every account has */

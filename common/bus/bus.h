@@ -100,8 +100,11 @@ int ps_publisher_record(struct ps_publisher *pub, enum ps_topic topic, const voi
 /* Sends one map (topics without record type) at once: the payload is the map itself, n is 1, and the header has no
  * `fields`. */
 int ps_publisher_map(struct ps_publisher *pub, enum ps_topic topic, const struct ps_value *map);
-/* Sends every batch older than PS_BUS_DELAY_NS (or all, with force). Returns ns until the next is due, UINT64_MAX if
- * none waits. */
+/*
+ * Sends every batch older than PS_BUS_DELAY_NS (or all, with force). Returns ns until the next is due, UINT64_MAX if
+ * none waits. It also takes and throws away what peers send upstream, their subscriptions among it, which libzmq keeps
+ * until then: who sends nothing but maps calls this once a second too.
+ */
 uint64_t ps_publisher_flush(struct ps_publisher *pub, uint64_t now, bool force);
 /* Losses before the bus that the header's `lost` shall tell (ring buffer), per topic, absolute. */
 void ps_publisher_set_lost(struct ps_publisher *pub, enum ps_topic topic, uint64_t lost);

@@ -129,7 +129,7 @@ class Bomber:
         self.zmq = zmq
         self.context = zmq.Context()
 
-    def run(self, endpoint, kind, make, count, linger=30000):
+    def run(self, endpoint, kind, make, count, wait=0.3, linger=30000):
         sock = self.context.socket(kind)
         sock.setsockopt(self.zmq.LINGER, linger)
         sock.setsockopt(self.zmq.SNDHWM, 0)
@@ -139,7 +139,7 @@ class Bomber:
             sock.send_multipart(make(number))
             if number % 20 == 19:
                 time.sleep(0.005)
-        time.sleep(0.3)
+        time.sleep(wait)
         sock.close()
 
 
@@ -152,6 +152,9 @@ def flood(bomber, run_dir, name, count):
     if name in ("control", "ai"):
         bomber.run(endpoint, zmq.DEALER, lambda number: request(bombs, number), count)
         return
+    # Peers come, subscribe, and go.
+    for _ in range(count // 5):
+        bomber.run(endpoint, zmq.XSUB, lambda _: [b"\x01conn"], 1, wait=0.01)
     # Upstream a publisher takes subscriptions; anything else it must pass over. And what is subscribed to is freed again.
     bomber.run(endpoint, zmq.XSUB, lambda number: [b"\x02" + bombs.one(number)], count // 2)
     bomber.run(endpoint, zmq.XSUB, lambda number: [b"\x01" + bombs.one(number)[:400]], count - count // 2)
