@@ -16,6 +16,14 @@ static struct ps_addr localhost(void)
 	return (struct ps_addr){.family = 4, .word = {htonl(INADDR_LOOPBACK)}};
 }
 
+/* Where a program on this host finds it: who listens on every address listens on localhost too. */
+static struct ps_addr from_here(const struct ps_listen *l)
+{
+	bool every = !l->addr.family || (l->addr.family == 4 && !l->addr.word[0]);
+
+	return every ? localhost() : l->addr;
+}
+
 static int bad(struct ps_error *err, const char *text)
 {
 	return ps_error_set(err, -EINVAL, 400, "bad_value", "api",
@@ -158,15 +166,13 @@ int ps_listen_ask(const struct ps_listen *l, bool tls, int timeout_ms, struct ps
 {
 	static const char question[] = "GET /api/health HTTP/1.0\r\nHost: localhost\r\n\r\n";
 	const struct timeval patience = {.tv_sec = timeout_ms / 1000, .tv_usec = timeout_ms % 1000 * 1000L};
-	struct ps_listen there = *l;
+	const struct ps_listen there = {.addr = from_here(l), .port = l->port};
 	struct sockaddr_storage sa;
 	_cleanup_close_ int fd = -1;
 	char answer[8] = "";
 	socklen_t len;
 	ssize_t n;
 
-	if (!there.addr.family || (there.addr.family == 4 && !there.addr.word[0]))
-		there.addr = localhost();
 	fd = socket(there.addr.family == 6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	len = socket_address(&there, there.addr.family == 6 ? AF_INET6 : AF_INET, &sa);
 	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0 ||
@@ -186,10 +192,8 @@ int ps_listen_ask(const struct ps_listen *l, bool tls, int timeout_ms, struct ps
 char *ps_listen_url(const struct ps_listen *l, uint16_t port, bool tls, char buf[static PS_LISTEN_URL])
 {
 	char text[PS_ADDR_TEXT];
-	struct ps_addr a = l->addr;
+	const struct ps_addr a = from_here(l);
 
-	if (!a.family || (a.family == 4 && !a.word[0]))
-		a = localhost();
 	(void)snprintf(buf, PS_LISTEN_URL, a.family == 6 ? "%s://[%s]:%u/" : "%s://%s:%u/", tls ? "https" : "http",
 		ps_addr_format(&a, text), port);
 	return buf;
