@@ -156,6 +156,7 @@ void ps_aggregator_free(struct ps_aggregator **agg)
 	if (a->attached)
 		a->config.kernel.ops->close(a->config.kernel.impl, &a->view);
 	ps_rule_store_free(&a->rules);
+	ps_rule_stage_drop(&a->stage);
 	ps_protected_free(&a->protected);
 	ps_icmp_table_free(&a->icmp);
 	ps_conn_walks_free(&a->walks);
@@ -447,6 +448,7 @@ void ps_aggregator_tick(struct ps_aggregator *a, const struct ps_agg_time *now)
 
 	check_kernel(a, now);
 	ps_rule_store_tick(a->rules, ps_agg_wall(now), now->boot, tell_rule, &t);
+	ps_rule_stage_expire(&a->stage, now->boot);
 	ps_conn_table_forget(a->conns, now->boot);
 	ps_conn_walks_forget(a->walks, now->boot);
 	if (a->attached) {

@@ -17,6 +17,7 @@
 #include "aggregator/iface_names.h"
 #include "aggregator/kernel.h"
 #include "aggregator/protected.h"
+#include "aggregator/rule_stage.h"
 #include "aggregator/rule_store.h"
 #include "aggregator/stats_report.h"
 #include "aggregator/sweep.h"
@@ -89,6 +90,7 @@ struct ps_aggregator {
 	struct ps_icmp_table *icmp;
 	struct ps_feed feed;
 	struct ps_rule_store *rules;
+	struct ps_rule_stage stage; /* what comes in pieces and is not in the store yet */
 	struct ps_protected *protected;
 	struct ps_guard_watch watch; /* what the rules must not cut */
 	struct ps_agg_thrown thrown; /* the owner counts them, since it began */

@@ -347,6 +347,7 @@ static const struct {
 	{"rules.promote", ps_call_rules_promote},
 	{"rules.confirm", ps_call_rules_confirm},
 	{"rules.preview", ps_call_rules_preview},
+	{"rules.stage", ps_call_rules_stage},
 	{"rules.replace", ps_call_rules_replace},
 	{"rules.import", ps_call_rules_import},
 	{"protected.get", ps_call_protected_get},

@@ -34,20 +34,82 @@ static int answer_replaced(struct ps_call *c, size_t n, struct ps_value *warning
 	return 0;
 }
 
+/* What an element leaves out. */
+static struct ps_rule defaults_of(bool import)
+{
+	struct ps_rule like;
+
+	ps_rule_defaults(&like);
+	if (import) {
+		like.enabled = true;
+		like.source = PS_SOURCE_IMPORT;
+	}
+	return like;
+}
+
+static int stage_id(struct ps_call *c, uint64_t *ret_id)
+{
+	const struct ps_value *v = ps_value_get(c->req->args, "stage");
+	int64_t id = 0;
+
+	if (v && (!ps_value_is_integer(v, &id) || id <= 0))
+		return ps_error_set(&c->answer->error, -EINVAL, 400, "bad_value", "stage",
+			"a stage is the number that the first piece was answered with");
+	*ret_id = (uint64_t)id;
+	return 0;
+}
+
+/* All rules of a request: those that came before it in pieces, and its own. */
+static int read_bulk(struct ps_call *c, bool import, uint64_t time, struct ps_rule_bulk *ret_bulk)
+{
+	const struct ps_rule like = defaults_of(import);
+	uint64_t stage = 0;
+	int r = stage_id(c, &stage);
+
+	if (r < 0)
+		return r;
+	if (!stage)
+		return ps_rule_bulk_read(c->req->args, &like, time, ret_bulk, &c->answer->error);
+	r = ps_rule_stage_add(&c->a->stage, stage, c->req->args, &like, c->now->boot, time, &c->answer->error);
+	return r < 0 ? r : ps_rule_stage_take(&c->a->stage, stage, ret_bulk, &c->answer->error);
+}
+
+int ps_call_rules_stage(struct ps_call *c)
+{
+	const struct ps_rule like =
+		defaults_of(strcmp(ps_value_get_string(c->req->args, "for", ""), "rules.import") == 0);
+	uint64_t stage = 0;
+	int r = stage_id(c, &stage);
+
+	c->answer->body = ps_value_map();
+	if (r >= 0 && ps_value_get_bool(c->req->args, "drop", false)) {
+		if (stage == c->a->stage.id)
+			ps_rule_stage_drop(&c->a->stage);
+		return c->answer->body ? 0 : ps_call_no_memory(c);
+	}
+	if (r >= 0)
+		r = ps_rule_stage_add(
+			&c->a->stage, stage, c->req->args, &like, c->now->boot, ps_agg_wall(c->now), &c->answer->error);
+	if (r < 0)
+		return r;
+	if (ps_value_set(c->answer->body, "stage", ps_value_uint(c->a->stage.id)) < 0 ||
+		ps_value_set(c->answer->body, "rules", ps_value_uint(c->a->stage.bulk.rules.n)) < 0)
+		return ps_call_no_memory(c);
+	return 0;
+}
+
 int ps_call_rules_replace(struct ps_call *c)
 {
 	_cleanup_(ps_call_actor_free) struct ps_call_actor a = {0};
 	_cleanup_(ps_rule_bulk_free) struct ps_rule_bulk bulk = {0};
 	_cleanup_(ps_value_free) struct ps_value *impact = NULL;
 	_cleanup_(ps_rule_result_clear) struct ps_rule_result res = {0};
-	struct ps_rule defaults;
 	bool dry = ps_value_get_bool(c->req->args, "dry_run", false);
 	size_t n;
 	int r = ps_call_actor(c, &a);
 
-	ps_rule_defaults(&defaults);
 	if (r >= 0)
-		r = ps_rule_bulk_read(c->req->args, &defaults, a.actor.time, &bulk, &c->answer->error);
+		r = read_bulk(c, false, a.actor.time, &bulk);
 	/* The impact first: afterwards nothing is newly dropped. */
 	if (r >= 0)
 		r = impact_of(c, &bulk.rules, &impact);
@@ -71,14 +133,10 @@ int ps_call_rules_import(struct ps_call *c)
 	_cleanup_(ps_rule_bulk_free) struct ps_rule_bulk bulk = {0};
 	_cleanup_(ps_rule_result_clear) struct ps_rule_result res = {0};
 	_cleanup_(ps_value_free) struct ps_value *ids = ps_value_list();
-	struct ps_rule like;
 	int r = ps_call_actor(c, &a);
 
-	ps_rule_defaults(&like);
-	like.enabled = true;
-	like.source = PS_SOURCE_IMPORT;
 	if (r >= 0)
-		r = ps_rule_bulk_read(c->req->args, &like, a.actor.time, &bulk, &c->answer->error);
+		r = read_bulk(c, true, a.actor.time, &bulk);
 	if (r >= 0)
 		r = ps_rule_store_import(c->a->rules, &bulk.rules, &a.actor, &res, &c->answer->error);
 	if (r < 0)

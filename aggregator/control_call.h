@@ -29,6 +29,7 @@ int ps_call_rules_disable(struct ps_call *c);
 int ps_call_rules_promote(struct ps_call *c);
 int ps_call_rules_confirm(struct ps_call *c);
 /* control_bulk.c: many rules */
+int ps_call_rules_stage(struct ps_call *c);
 int ps_call_rules_replace(struct ps_call *c);
 int ps_call_rules_import(struct ps_call *c);
 /* control_guard.c: what a change would do, and what it must not */

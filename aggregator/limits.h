@@ -110,6 +110,9 @@
 /* A rule whose time is up stays listed this long. */
 #define PS_RULE_EXPIRED_NS (3600ull * 1000000000ull)
 
+/* Rules that come in pieces are forgotten when none came for so long: a gateway hands on what it gets at once. */
+#define PS_STAGE_SILENT_NS 30000000000ull
+
 /* Rules in one page of a list: a kilobyte each, so that a page fits a message. */
 #define PS_RULE_PAGE_MAX 4000
 /* Warnings about a set: each kind once, so there are few. */

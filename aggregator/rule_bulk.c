@@ -147,7 +147,7 @@ static int read_json(struct reader *r, const char *text, size_t len, struct ps_e
 		result = ps_json_parse(piece, piece_len, &body, &inner);
 		if (result == -EINVAL)
 			return ps_error_set(err, result, 400, inner.code, inner.field, "rule number %zu: %s",
-				scan.count, inner.message);
+				r->out->n + 1, inner.message);
 		if (result >= 0)
 			result = add_rule(r, body, err);
 	}
@@ -195,21 +195,33 @@ void ps_rule_bulk_free(struct ps_rule_bulk *bulk)
 	ps_value_free(&bulk->warnings);
 }
 
-int ps_rule_bulk_read(const struct ps_value *args, const struct ps_rule *like, uint64_t now,
-	struct ps_rule_bulk *ret_bulk, struct ps_error *err)
+int ps_rule_bulk_add(const struct ps_value *args, const struct ps_rule *like, uint64_t now, struct ps_rule_bulk *bulk,
+	struct ps_error *err)
 {
-	_cleanup_(ps_rule_bulk_free) struct ps_rule_bulk bulk = {.warnings = ps_value_list()};
-	struct reader r = {.now = now, .out = &bulk.rules, .warnings = bulk.warnings};
-	int result = r.warnings ? read_base(&r, args, like, err) : -ENOMEM;
+	struct reader r = {.now = now, .out = &bulk->rules};
+	int result;
 
+	if (!bulk->warnings)
+		bulk->warnings = ps_value_list();
+	r.warnings = bulk->warnings;
+	result = r.warnings ? read_base(&r, args, like, err) : -ENOMEM;
 	if (result >= 0)
 		result = read_all(&r, args, err);
 	ps_rule_clear(&r.base);
 	if (result == -ENOMEM)
 		return ps_error_set(err, result, 507, "no_memory", "", "no memory for that many rules");
+	bulk->duplicates += r.duplicates;
+	return result < 0 ? result : 0;
+}
+
+int ps_rule_bulk_read(const struct ps_value *args, const struct ps_rule *like, uint64_t now,
+	struct ps_rule_bulk *ret_bulk, struct ps_error *err)
+{
+	_cleanup_(ps_rule_bulk_free) struct ps_rule_bulk bulk = {0};
+	int result = ps_rule_bulk_add(args, like, now, &bulk, err);
+
 	if (result < 0)
 		return result;
-	bulk.duplicates = r.duplicates;
 	*ret_bulk = bulk;
 	bulk = (struct ps_rule_bulk){0};
 	return 0;

@@ -29,5 +29,9 @@ struct ps_rule_bulk {
 void ps_rule_bulk_free(struct ps_rule_bulk *bulk); /* fits _cleanup_ */
 int ps_rule_bulk_read(const struct ps_value *args, const struct ps_rule *like, uint64_t now,
 	struct ps_rule_bulk *ret_bulk, struct ps_error *err);
+/* The same behind what `bulk` (zeroed at first) has already: elements count on. After a failure it holds some of them.
+ */
+int ps_rule_bulk_add(const struct ps_value *args, const struct ps_rule *like, uint64_t now, struct ps_rule_bulk *bulk,
+	struct ps_error *err);
 
 #endif

@@ -158,12 +158,12 @@ int ps_filters_query(int n, char **words, const char *const *known, struct ps_bu
 int ps_filters_read_text(const char *file, struct ps_buf *text)
 {
 	struct ps_error err = {0};
-	int r = strcmp(file, "-") == 0 ? ps_file_read_fd(STDIN_FILENO, PS_HTTP_BODY_MAX, text)
-				       : ps_file_read(file, PS_HTTP_BODY_MAX, text);
+	int r = strcmp(file, "-") == 0 ? ps_file_read_fd(STDIN_FILENO, PS_HTTP_BODY_RULES, text)
+				       : ps_file_read(file, PS_HTTP_BODY_RULES, text);
 
 	if (r == -E2BIG || r == -EFBIG)
 		(void)ps_error_set(&err, r, 400, "bad_value", "file", "%s has more than %d MB; take it in parts", file,
-			PS_HTTP_BODY_MAX >> 20);
+			PS_HTTP_BODY_RULES >> 20);
 	else if (r < 0)
 		(void)ps_error_set(&err, r, 400, "bad_value", "file", "cannot read %s: %s", file, strerror(-r));
 	if (r < 0 || !ps_buf_str(text))

@@ -46,6 +46,8 @@
 
 /* HTTP. */
 #define PS_HTTP_BODY_MAX (8 << 20) /* a whole rule set; also PS_VALUE_BYTES_MAX */
+#define PS_HTTP_BODY_RULES \
+	(128 << 20) /* a set of rules that is taken apart as it comes: 131,072 of 1 KiB; never in memory as a whole */
 #define PS_HTTP_BODY_SMALL \
 	(64 << 10) /* one rule, one question: 100 times what they need; also what is read before a refusal */
 #define PS_HTTP_CONNECTIONS_MAX 256

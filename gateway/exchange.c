@@ -10,12 +10,14 @@
 #include "gateway/problem.h"
 #include "gateway/route.h"
 #include "gateway/share.h"
+#include "gateway/upload.h"
 
 #define JSON_TYPE "application/json"
 
 void ps_exchange_free(struct ps_exchange *x)
 {
 	ps_share_leave(x);
+	ps_upload_free(&x->upload);
 	ps_http_request_free(&x->req);
 	ps_http_response_free(&x->resp);
 	ps_value_free(&x->args);
@@ -134,6 +136,11 @@ void ps_exchange_forward(struct ps_exchange *x, enum ps_part part, const char *o
 {
 	struct ps_error err = {0};
 
+	if (!x->gateway->forward) {
+		(void)ps_error_set(&err, 0, 503, "stopping", "", "The gateway is being stopped.");
+		fn(arg, NULL, &err);
+		return;
+	}
 	if (ps_forward_send(x->gateway->forward, part, op, x->peer, args, x->route->timeout_ms, fn, arg, &err) < 0)
 		fn(arg, NULL, &err);
 }

@@ -14,10 +14,11 @@
 struct ps_events;
 struct ps_route;
 struct ps_share;
+struct ps_upload;
 
 /* What every request shares. No state: the parts have it. */
 struct ps_gateway {
-	struct ps_forward *forward;
+	struct ps_forward *forward; /* NULL = the gateway is being stopped */
 	struct ps_access access;
 	const char *collector; /* endpoint that the collector listens on: all that shows whether it is there */
 	struct ps_events *events;
@@ -37,8 +38,10 @@ struct ps_exchange {
 	const struct ps_route *route; /* set by ps_gateway_open */
 	struct ps_http_request req;
 	struct ps_http_response resp;
-	struct ps_value *args;   /* the query, as the route's parameters say; for the handler to add to; owned */
-	char peer[PS_ADDR_TEXT]; /* req.peer as text: what the other parts are told */
+	size_t body_left;         /* bytes that the body may still have */
+	struct ps_upload *upload; /* takes the body apart as it comes; NULL = it is kept in req.body; owned */
+	struct ps_value *args;    /* the query, as the route's parameters say; for the handler to add to; owned */
+	char peer[PS_ADDR_TEXT];  /* req.peer as text: what the other parts are told */
 	/* Given by the transport: the response is complete. The exchange may be gone when it returns. */
 	void (*done)(struct ps_exchange *x);
 	/* Given by the transport, for an answer that is a stream: there is something to read; end it now. */
@@ -58,6 +61,11 @@ void ps_exchange_free(struct ps_exchange *x); /* what it holds, not itself */
  * announced body of `length` bytes (0 = none or unknown) small enough? 0, or -errno with the refusal in x->resp.
  */
 int ps_gateway_open(struct ps_exchange *x, uint64_t length);
+/*
+ * Between them, for each piece of the body. Afterwards x may be answered, whatever else comes. 1 = no more of it for
+ * now: x->wake says when.
+ */
+int ps_gateway_take(struct ps_exchange *x, const char *data, size_t len);
 /* Second step, when the whole body is there. */
 void ps_gateway_run(struct ps_exchange *x);
 

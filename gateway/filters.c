@@ -12,6 +12,7 @@
 #include "gateway/exchange.h"
 #include "gateway/handlers.h"
 #include "gateway/route.h"
+#include "gateway/upload.h"
 
 static int no_memory(struct ps_error *err)
 {
@@ -160,7 +161,9 @@ void ps_handle_filters_replace(struct ps_exchange *x)
 	int r = begin(x, &err);
 
 	if (r == 0)
-		r = add_body(x, "rules", PS_VALUE_LIST, &err);
+		r = ps_upload_end(x->upload, &err);
+	if (r > 0)
+		r = add_body(x, "rules", PS_VALUE_LIST, &err); /* no array: says what it is instead */
 	send(x, r, &err, on_rule);
 }
 
@@ -205,7 +208,9 @@ void ps_handle_filters_import(struct ps_exchange *x)
 	int r = begin(x, &err);
 
 	if (r == 0)
-		r = body_is_array(x) ? add_body(x, "rules", PS_VALUE_LIST, &err) : add_list(x, &err);
+		r = ps_upload_end(x->upload, &err);
+	if (r > 0)
+		r = add_list(x, &err);
 	send(x, r, &err, on_rule);
 }
 

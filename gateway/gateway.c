@@ -1,11 +1,13 @@
 /* The two steps that every request takes: who asks and what for; then the handler of its route. */
 #include <errno.h>
 
+#include "common/base/cleanup.h"
 #include "common/base/clock.h"
 #include "gateway/exchange.h"
 #include "gateway/param.h"
 #include "gateway/route.h"
 #include "gateway/share.h"
+#include "gateway/upload.h"
 
 static int refuse(struct ps_exchange *x, int r, const struct ps_error *err)
 {
@@ -63,8 +65,35 @@ int ps_gateway_open(struct ps_exchange *x, uint64_t length)
 		(void)ps_error_set(&err, 0, 413, "too_large", "", "The body may have at most %zu bytes.", max);
 		return refuse(x, -E2BIG, &err);
 	}
-	x->req.body.limit = max;
+	x->req.body.limit = PS_MIN(max, (size_t)PS_HTTP_BODY_MAX);
+	if (max > PS_HTTP_BODY_MAX && x->req.method != PS_HTTP_OPTIONS && ps_upload_new(x, &x->upload) < 0) {
+		(void)ps_error_set(&err, 0, 503, "no_memory", "", "The gateway has no memory left.");
+		return refuse(x, -ENOMEM, &err);
+	}
+	x->body_left = max;
 	return 0;
+}
+
+int ps_gateway_take(struct ps_exchange *x, const char *data, size_t len)
+{
+	struct ps_error err = {0};
+
+	if (x->answered)
+		return 0;
+	if (!x->upload) {
+		ps_buf_add(&x->req.body, data, len);
+		return 0;
+	}
+	/* Chunked, so that its length was not announced. */
+	if (len > x->body_left) {
+		(void)ps_error_set(
+			&err, 0, 413, "too_large", "", "The body may have at most %zu bytes.", x->route->body_max);
+		ps_answer_problem(x, &err);
+		return 0;
+	}
+	x->body_left -= len;
+	ps_upload_take(x->upload, data, len);
+	return !x->answered && ps_upload_waits(x->upload);
 }
 
 static int read_query(struct ps_exchange *x, struct ps_error *err)

@@ -6,6 +6,9 @@
 
 #define PS_TLS_FILE_MAX (256 << 10) /* bytes of a certificate with its chain, fifty times over */
 
+/* Rules on their way in. */
+#define PS_UPLOAD_PIECE (256 << 10) /* bytes handed on at once: 600 rules, 5 ms of the aggregator */
+
 /* Packed answers. */
 #define PS_GZIP_MIN 2048 /* bytes: below that a packet is a packet */
 #define PS_GZIP_AT_ONCE \

@@ -95,6 +95,13 @@ static int load_tokens(
  * are made of: to get its pages anew for each would cost a tenth of the time. */
 #define KEEP (1 << 20)
 
+/* What the server still takes leave of when it ends finds nobody to send to. */
+static void forget_forward(struct ps_gateway **gateway)
+{
+	if (*gateway)
+		(*gateway)->forward = NULL;
+}
+
 static int serve(const struct settings *s, struct ps_error *err)
 {
 	_cleanup_(ps_bus_free) struct ps_bus *bus = NULL;
@@ -103,6 +110,7 @@ static int serve(const struct settings *s, struct ps_error *err)
 	_cleanup_free_ struct ps_gateway *gateway = calloc(1, sizeof(*gateway)); /* 16 kB: not for the stack */
 	_cleanup_(ps_events_free) struct ps_events *events = NULL;
 	_cleanup_(ps_server_free) struct ps_server *server = NULL;
+	_cleanup_(forget_forward) struct ps_gateway *forgets = gateway;
 	_cleanup_(ps_forward_free) struct ps_forward *forward = NULL; /* goes first: it answers what still waits */
 	_cleanup_(ps_tls_free) struct ps_tls tls = {0};
 	_cleanup_close_ int fd = -1;

@@ -211,7 +211,14 @@ static uint64_t announced(struct request *rq)
 	return text ? strtoull(text, NULL, 10) : 0;
 }
 
-/* The answer is there, or a stream has something to read. */
+/* Until on_done. */
+static void suspend(struct request *rq)
+{
+	rq->suspended = true;
+	MHD_suspend_connection(rq->connection);
+}
+
+/* The answer is there, or a stream has something to read, or there is room for more of the body. */
 static void on_done(struct ps_exchange *x)
 {
 	struct request *rq = (struct request *)x;
@@ -343,8 +350,7 @@ static ssize_t on_read(void *cls, uint64_t position, char *buf, size_t max)
 		return MHD_CONTENT_READER_END_OF_STREAM;
 	if (n < 0 || rq->server->stopping)
 		return MHD_CONTENT_READER_END_WITH_ERROR;
-	rq->suspended = true;
-	MHD_suspend_connection(rq->connection);
+	suspend(rq);
 	return 0;
 }
 
@@ -455,9 +461,11 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
 		return MHD_YES;
 	}
 	if (*data_len) {
-		if (!rq->x.answered)
-			ps_buf_add(&rq->x.req.body, data, *data_len);
+		bool wait = ps_gateway_take(&rq->x, data, *data_len) > 0;
+
 		*data_len = 0;
+		if (wait)
+			suspend(rq);
 		return MHD_YES;
 	}
 	if (!rq->x.answered && !rq->running) {
@@ -467,8 +475,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
 		client_deadline(rq->client, 0);
 		ps_gateway_run(&rq->x);
 		if (!rq->x.answered) {
-			rq->suspended = true;
-			MHD_suspend_connection(rq->connection);
+			suspend(rq);
 			return MHD_YES;
 		}
 	}

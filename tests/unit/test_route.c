@@ -97,7 +97,7 @@ static void rows_are_sound(void **state)
 
 		assert_int_equal(r->pattern[0], '/');
 		assert_true(r->method && !(r->method & (r->method - 1)));
-		assert_true(r->body_max <= PS_HTTP_BODY_MAX);
+		assert_true(r->body_max <= PS_HTTP_BODY_RULES);
 		assert_true(r->part == PS_PARTS || (r->op[0] && r->timeout_ms > 0));
 		for (size_t k = 0; k < i; k++)
 			assert_false(ps_routes[k].method == r->method && !strcmp(ps_routes[k].pattern, r->pattern));
