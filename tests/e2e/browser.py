@@ -19,6 +19,23 @@ import time
 
 from lab import die_with_parent, wait_for
 
+# Where the middle of an element is: null until it stands still for two frames and nothing lies over it. What a click needs to know, for
+# the page may still be drawing what the last one changed.
+AT_REST = """(async (selector) => {
+    const e = document.querySelector(selector);
+    if (!e) return null;
+    e.scrollIntoView({block: 'center', behavior: 'instant'});
+    const box = () => { const b = e.getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2, b.width]; };
+    const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
+    const was = box();
+    await frame();
+    await frame();
+    const now = box();
+    const over = document.elementFromPoint(now[0], now[1]);
+    const free = e.contains(over) || over?.closest('label')?.control === e;
+    return e.isConnected && now[2] && free && now.every((v, i) => v === was[i]) ? now : null;
+})(%s)"""
+
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
@@ -138,9 +155,7 @@ class Page:
 
     def click(self, selector):
         """A real click at the middle of the element, as the mouse would do it."""
-        box = self.wait(f"(() => {{ const e = document.querySelector({json.dumps(selector)}); if (!e) return null;"
-                        "e.scrollIntoView({block: 'center'}); const b = e.getBoundingClientRect();"
-                        "return b.width ? [b.x + b.width / 2, b.y + b.height / 2] : null; })()")
+        box = self.wait(AT_REST % json.dumps(selector))
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", {"type": kind, "x": box[0], "y": box[1], "button": "left", "clickCount": 1})
 
@@ -153,8 +168,13 @@ class Page:
                           "e.dispatchEvent(new Event('input', {bubbles: true}));"
                           "e.dispatchEvent(new Event('change', {bubbles: true})); })()")
             return
-        self.evaluate(f"(() => {{ const e = document.querySelector({name}); e.focus(); e.select?.(); }})()")
-        self.call("Input.insertText", {"text": text})
+
+        def typed():  # something else may take the focus between the two
+            self.evaluate(f"(() => {{ const e = document.querySelector({name}); e?.focus(); e?.select?.(); }})()")
+            self.call("Input.insertText", {"text": text})
+            return self.evaluate(f"document.querySelector({name})?.value") == text
+
+        wait_for(f"{selector} holds {text!r}", typed, 20, 0.1)
 
     def work(self):
         """Seconds of processor time that the page's main thread has used: what it does whoever else uses the machine."""

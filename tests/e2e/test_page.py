@@ -12,6 +12,7 @@ import time
 
 import accessibility
 import browser as chromium
+import llm
 from harness import BUILD, CLIENT4, SERVER4, Host, Pipeline, main, need, note, skip, wait_for
 from lab import Server, dns_query, dns_server, http_get, http_server
 
@@ -159,14 +160,21 @@ def connections(walk):
     report.check("details: both directions, round-trip time, retransmissions, history in words",
                  all(word in text for word in ("Originator", "Responder", "smoothed RTT", "Retransmitted", "asks for a connection")), text)
     walk.done("connection")
+    page.fill("#q", "8")  # what is typed while the details are open outlives them
+    page.wait(f"!!({http})")
+    page.evaluate("document.activeElement.blur()")  # in a search box Escape empties it
     page.press("Escape")
     page.wait("!document.querySelector('#details')")
+    report.equal("Escape closes the details and leaves the filter", page.evaluate("document.querySelector('#q').value"), "8")
+    page.fill("#q", "")
+    page.wait(f"!!({dns}) && !!({http})")
     page.evaluate("document.querySelector('#conn-table').focus()")
     page.press("ArrowDown")
     page.press("Enter")
     page.wait("!!document.querySelector('#details')")
     report.check("arrow and Enter open a row", True)
     page.press("Escape")
+    page.wait("!document.querySelector('#details')")  # the table takes its place, and the headers move
     page.click("#conn-table .th.ob button")
     page.wait("document.querySelector('#conn-table .th.ob').getAttribute('aria-sort') === 'descending'")
     report.check("a click on a header sorts", True)
@@ -184,6 +192,9 @@ def icmp(walk):
     quoted = page.evaluate("document.querySelector('#icmp-details .packet').textContent")
     walk.report.check("the quoted packet is shown", "UDP" in quoted and f"{SERVER4}:{CLOSED_PORT}" in quoted, quoted)
     walk.done("icmp")
+    page.press("Escape")
+    page.wait("!document.querySelector('#icmp-details')")
+    walk.report.check("Escape closes the details", True)
 
 
 def rule_stops_ping(walk):
@@ -319,6 +330,22 @@ def assistant(walk):
     report.check("from the AI worker or a detector, as shadow", after[-1]["source"] in ("ai", "detector") and after[-1]["mode"] == "shadow", after[-1])
 
 
+def jobs_by_stream(walk, model):
+    """A model that takes its time: the stream tells how far it is, so the page asks when it begins and when it has ended, not in between."""
+    page = walk.page
+    settings = {"openai_endpoint": model.url, "model": "slow", "timeout": 30}
+    page.evaluate(f"fetch('/api/ai/config', {{method: 'POST', body: JSON.stringify({json.dumps(settings)})}}).then((r) => r.status)")
+    page.browser.drain()
+    before = len(page.browser.events)
+    page.click("#ai-analyze")
+    page.wait("document.querySelector('.progress')?.textContent.includes('asking slow')", 10)
+    walk.report.check("a job's stage is shown", True)
+    page.wait("document.querySelector('#ai-analysis')?.textContent.includes('the slow model says so')", 30)
+    page.browser.drain()
+    asked = [event["params"]["request"]["url"] for event in page.browser.events[before:] if event["method"] == "Network.requestWillBeSent"]
+    walk.report.check("for a job that the stream tells of the page asks twice at most", 1 <= sum("/api/ai/jobs/" in url for url in asked) <= 2, asked)
+
+
 def events(walk):
     page = walk.page
     walk.go("events")
@@ -352,12 +379,12 @@ def looks(walk):
     page.prefer("light")
     for view in ("overview", "connections", "rules", "health"):
         walk.go(view)
-        time.sleep(0.7)
+        time.sleep(0.4)
         walk.done(f"{view}-light")
     page.size(390, 844)
     for view in ("overview", "connections", "icmp", "rules", "findings", "assistant", "events", "health"):
         walk.go(view)
-        time.sleep(0.7)
+        time.sleep(0.4)
         wide = page.evaluate("Math.max(document.documentElement.scrollWidth, document.querySelector('main').scrollWidth)")
         walk.report.check(f"{view}: fits into 390 pixels", wide <= 390, f"{wide} pixels wide")
         walk.done(f"{view}-narrow")
@@ -420,6 +447,8 @@ def test(report):
     with Host() as host, Pipeline(host.server, "ps0") as pipeline:
         servers = [Server(host.server.listen(socket.AF_INET, socket.SOCK_STREAM, SERVER4, 80), http_server(lambda path: 3000)),
                    Server(host.server.listen(socket.AF_INET, socket.SOCK_DGRAM, SERVER4, 53), dns_server())]
+        model = llm.Llm(host.server)
+        model.behaviour = llm.slow(2.5, llm.answers(lambda _: {"summary": "", "analysis": "the slow model says so", "suggestions": [], "filters": []}))
         traffic = Traffic(host)
         traffic.start()
         report.equal("pings that come back at first", answered(host), 3)
@@ -431,7 +460,7 @@ def test(report):
             note(f"the page stands after {time.monotonic() - started:.1f} s")
             walk = Walk(report, page, host, axe)
             for view in (overview, connections, icmp, rule_stops_ping, preview_names, shadow_and_promote, confirm_rolls_back, edit,
-                         import_rules, findings, assistant, events, health, looks):
+                         import_rules, findings, assistant, lambda walk: jobs_by_stream(walk, model), events, health, looks):
                 try:
                     view(walk)
                 except BaseException:
@@ -446,6 +475,7 @@ def test(report):
             survives_restart(walk, pipeline)
             report.equal("exceptions", [text for text in page.complaints() if "Failed to load resource" not in text and "ERR_" not in text], [])
         traffic.stop()
+        model.close()
         for server in servers:
             server.close()
 

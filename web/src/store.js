@@ -196,10 +196,27 @@ function beat() {
 
 let stream = null, streaming = false;
 
-const TOPICS = ["stats", "rule", "finding"];
+const TOPICS = ["stats", "rule", "finding", "job"];
+
+export const isStreaming = () => streaming;
+
+const jobWatchers = new Set();
+
+/** Calls fn(job) with each state of any job that the stream tells of, fn(null) when it may have missed one. Returns how to end it. */
+export function watchJobs(fn) {
+	jobWatchers.add(fn);
+	return () => jobWatchers.delete(fn);
+}
+
+function tellJob(job) {
+	for (const fn of jobWatchers)
+		fn(job);
+}
 
 function onEvent(name, data) {
 	streamEvents.value++;
+	if (name === "job" || name === "gap")
+		tellJob(name === "job" ? data : null); // somebody waits for it, paused or not
 	if (paused.value)
 		return;
 	if (name === "stats")
@@ -220,12 +237,14 @@ function startStream() {
 			streaming = true;
 			link.value = { state: "live", text: "" };
 			refresh();
+			tellJob(null);
 		},
 		event: onEvent,
 		lost: () => {
 			if (streaming)
 				refresh("stats", "health");
 			streaming = false;
+			tellJob(null);
 			if (link.value.state === "live" || link.value.state === "connecting")
 				link.value = { state: "polling", text: "" };
 		},

@@ -1,11 +1,11 @@
 // Modal dialogs on <dialog>: the browser keeps the focus inside and gives it back, Escape closes.
 
 import { signal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 
 export function Dialog({ id, title, onclose, wide, children }) {
 	const ref = useRef(null);
-	useEffect(() => {
+	useLayoutEffect(() => { // no key or click may fall between what is drawn and what is modal
 		const dialog = ref.current;
 		const from = document.activeElement;
 		dialog.showModal();

@@ -35,6 +35,17 @@ export function useSize(initial = { width: 0, height: 0 }) {
 	return [ref, size];
 }
 
+/** Escape closes what is open beside a table, unless a dialog is open over it. It listens from the moment that it is seen. */
+export function useEscape(close) {
+	const latest = useRef(close);
+	latest.current = close;
+	useLayoutEffect(() => {
+		const onkey = (event) => event.key === "Escape" && !document.querySelector("dialog[open]") && latest.current();
+		document.addEventListener("keydown", onkey);
+		return () => document.removeEventListener("keydown", onkey);
+	}, []);
+}
+
 /** The value, as it was `ms` after it last changed. */
 export function useSettled(value, ms) {
 	const [settled, setSettled] = useState(value);

@@ -154,7 +154,7 @@ export function Table({ id, columns, card, total, at, keyOf, sort, order, onsort
 				aria-activedescendant={active >= first && active < last ? `${id}-${active}` : undefined} onscroll={onscroll} onkeydown={onkey}
 				style={{ "--cols": visible.map((c) => c.width ?? "minmax(0, 1fr)").join(" "), "--row": `${high}px` }}>
 				{!narrow && <Head columns={visible} sort={sort} order={order} onsort={change} />}
-				<div class="tbody" role="rowgroup" style={{ height: `${reach * high}px` }} onpointerenter={() => onhover?.(true)} onpointermove={() => onhover?.(true)}
+				<div class="tbody" role="rowgroup" style={{ height: `${reach * high}px` }} onpointerenter={() => onhover?.(true)} onpointerdown={() => onhover?.(true)} onpointermove={() => onhover?.(true)}
 					onpointerleave={() => onhover?.(false)}>{rows}</div>
 			</div>
 			{total === 0 && empty && <p class="empty" id={`${id}-empty`}>{empty}</p>}

@@ -3,7 +3,7 @@
 
 import { useEffect, useRef, useState } from "preact/hooks";
 import { ApiError, call, get, isAbsent } from "../api.js";
-import { absent, ai, refresh } from "../store.js";
+import { absent, ai, isStreaming, refresh, watchJobs } from "../store.js";
 import { href } from "../route.js";
 import { Absent, Badge, ConnectionLink, Impact } from "../ui/bits.jsx";
 import { toast } from "../ui/toast.jsx";
@@ -116,13 +116,13 @@ function Result({ result, decided, decide }) {
 	);
 }
 
-/** Runs generate or analyze: as a job where the gateway has them, else as one long request. */
+const LOOK = 700, LOOK_STREAMING = 15000; // ms between two questions for a job, and while the stream tells of it
+
+/** Runs generate or analyze as a job. The stream tells how far it is and that it ended; what came of it is asked for then. */
 function useJob() {
 	const [job, setJob] = useState({ state: "idle" });
 	const id = useRef(null), timer = useRef(0);
 	const apply = (j) => {
-		if (!j || j.job !== id.current)
-			return;
 		if (j.state === "done" || j.state === "failed") {
 			id.current = null;
 			clearTimeout(timer.current);
@@ -132,25 +132,39 @@ function useJob() {
 		}
 	};
 	const look = async () => {
-		if (!id.current)
+		const asked = id.current;
+		clearTimeout(timer.current);
+		if (!asked)
 			return;
 		try {
-			apply((await get(`/api/ai/jobs/${id.current}`)).body);
+			const { body } = await get(`/api/ai/jobs/${asked}`);
+			if (id.current === asked)
+				apply(body);
 		} catch (error) {
-			if (error.status === 404) {
+			if (id.current === asked && error.status === 404) {
 				id.current = null;
 				setJob({ state: "done", result: { success: false, error: "The AI worker was restarted meanwhile; ask again." } });
 			}
 		}
-		if (id.current)
-			timer.current = setTimeout(look, 700);
+		if (id.current === asked) {
+			clearTimeout(timer.current);
+			timer.current = setTimeout(look, isStreaming() ? LOOK_STREAMING : LOOK);
+		}
 	};
+	useEffect(() => watchJobs((j) => {
+		if (j && j.job !== id.current)
+			return;
+		if (!j || j.state === "done" || j.state === "failed")
+			look();
+		else
+			apply(j);
+	}), []);
 	useEffect(() => () => { id.current = null; clearTimeout(timer.current); }, []);
 
 	const start = async (verb, question) => {
 		setJob({ state: "running", progress: 0, stage: "asking" });
 		try {
-			const { status, body } = await call("POST", `/api/ai/${verb}${verb === "generate" ? "?async=1" : ""}`, question, { timeout: 180000 });
+			const { status, body } = await call("POST", `/api/ai/${verb}?async=1`, question, { timeout: 180000 });
 			if (status !== 202) {
 				setJob({ state: "done", result: body });
 				return;

@@ -1,10 +1,10 @@
 // Everything about one connection.
 
-import { useEffect, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { get } from "../api.js";
 import { go } from "../route.js";
 import { Age, Badge } from "../ui/bits.jsx";
-import { usePoll } from "../ui/hooks.js";
+import { useEscape, usePoll } from "../ui/hooks.js";
 import { CONN_STATES, explainHistory } from "../words.js";
 import * as f from "../format.js";
 
@@ -86,11 +86,7 @@ export function Connection({ id, known, onclose }) {
 		if (status === 200)
 			setAsked(body);
 	}, 1, [id]);
-	useEffect(() => {
-		const onkey = (event) => event.key === "Escape" && !document.querySelector("dialog[open]") && onclose();
-		document.addEventListener("keydown", onkey);
-		return () => document.removeEventListener("keydown", onkey);
-	}, []);
+	useEscape(onclose);
 	const c = asked ?? known;
 	return (
 		<aside class="details" id="details" aria-label="Details of a connection" data-verdict={c?.verdict}>

@@ -5,7 +5,7 @@ import { get } from "../api.js";
 import { note, route } from "../route.js";
 import { Table } from "../ui/table.jsx";
 import { Age, ConnectionLink } from "../ui/bits.jsx";
-import { usePoll } from "../ui/hooks.js";
+import { useEscape, usePoll } from "../ui/hooks.js";
 import { icmpName, isEchoRequest, portName } from "../words.js";
 import * as f from "../format.js";
 
@@ -61,6 +61,7 @@ function Quoted({ i }) {
 }
 
 function Details({ i, onclose }) {
+	useEscape(onclose);
 	const facts = [
 		["Type and code", `${i.icmp_type} / ${i.icmp_code}`], ["Packets", f.count(i.packets)], ["Bytes", f.bytes(i.bytes)], ["Dropped by rules", f.count(i.dropped_packets)],
 		...(isEchoRequest(i) ? [["Last round trip", f.micros(i.rtt_us)], ["Answered", f.count(i.answered)], ["Unanswered", f.count(i.unanswered)]] : []),
@@ -68,7 +69,7 @@ function Details({ i, onclose }) {
 	];
 	return (
 		<aside class="details" id="icmp-details" aria-label="Details of ICMP traffic">
-			<div class="details-head"><h2>{icmpName(i)}</h2><button type="button" class="quiet close" aria-label="Close details" onclick={onclose}>✕</button></div>
+			<div class="details-head"><h2>{icmpName(i)}</h2><button type="button" class="quiet close" aria-label="Close details" title="Close (Esc)" onclick={onclose}>✕</button></div>
 			<p class="mono">{i.src_ip} <span class="soft">→</span> {i.dst_ip}</p>
 			<Quoted i={i} />
 			<dl class="facts">{facts.map(([name, text]) => <div key={name}><dt>{name}</dt><dd>{text}</dd></div>)}</dl>
