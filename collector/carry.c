@@ -149,7 +149,7 @@ static int carry_tcp(struct ps_carry *c, int from_fd, int to_fd, enum phase phas
 /* All that there is, one by one: the tables of this kind are small. */
 static int carry_hash(struct ps_carry *c, int from_fd, int to_fd, enum phase phase)
 {
-	struct bpf_map_info from, to;
+	struct bpf_map_info from = {0}, to = {0};
 	_cleanup_free_ char *key = NULL, *value = NULL;
 	bool first = true;
 	int r = get_info(from_fd, &from);
@@ -159,7 +159,7 @@ static int carry_hash(struct ps_carry *c, int from_fd, int to_fd, enum phase pha
 		r = get_info(to_fd, &to);
 	if (r < 0 || phase == PHASE_REST)
 		return r;
-	if (from.key_size != to.key_size)
+	if (from.key_size == 0 || from.key_size != to.key_size)
 		return -EPROTO;
 	key = malloc(from.key_size);
 	value = calloc(1, PS_MAX(from.value_size, to.value_size));
@@ -222,11 +222,11 @@ static int carry_generation(struct ps_carry *c, int from_fd, int to_fd, enum pha
 	_cleanup_(close_array) struct array from = {0}, to = {0};
 	struct ps_rule_head *heads;
 	uint32_t a, b;
-	int r = phase == PHASE_BEGIN ? open_both(from_fd, to_fd, &from, &to) : -ENODATA;
+	int r = phase == PHASE_BEGIN ? open_both(from_fd, to_fd, &from, &to) : 0;
 
 	(void)c;
-	if (r < 0)
-		return r == -ENODATA ? 0 : r;
+	if (!from.memory || !to.memory)
+		return r;
 	heads = (struct ps_rule_head *)to.memory;
 	memcpy(&a, from.memory, sizeof(a));
 	memcpy(&b, from.memory + from.stride, sizeof(b));

@@ -27,4 +27,7 @@ enum ps_exit ps_collector_health(const struct ps_settings *settings);
 /* --probe: prints a JSON object. */
 enum ps_exit ps_collector_probe(const struct ps_settings *settings);
 
+/* Logs why something could not be done (an error without words gets those of -r), and says with what to exit. */
+enum ps_exit ps_collector_fail(const char *msg, int r, struct ps_error *err);
+
 #endif

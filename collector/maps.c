@@ -327,16 +327,17 @@ static int keep_fd(struct ps_maps *maps, const struct bpf_map *map)
 
 static int open_chunks(struct ps_maps *maps, struct ps_error *err)
 {
-	void *runtime = NULL;
-	uint32_t rows;
-	int r = ps_maps_mmap(maps, "ps_runtime", sizeof(struct ps_runtime), &runtime, err);
+	uint32_t rows = ps_takeover_row_chunks(maps->takeover);
+	struct ps_runtime *runtime;
+	void *memory = NULL;
+	int r = ps_maps_mmap(maps, "ps_runtime", sizeof(*runtime), &memory, err);
 
-	if (r < 0)
+	runtime = memory;
+	if (r < 0 || !runtime)
 		return r;
 	/* Rules of an older version have the rows that they had, for what they have counted. */
-	rows = ps_takeover_row_chunks(maps->takeover);
 	if (rows)
-		((struct ps_runtime *)runtime)->row_chunks_wanted = (__u16)rows;
+		runtime->row_chunks_wanted = (__u16)rows;
 	return ps_chunks_new(maps->pins, ps_maps_fd(maps, "ps_rule_chunks"), ps_maps_fd(maps, "ps_rule_rows"), runtime,
 		&maps->chunks, err);
 }
