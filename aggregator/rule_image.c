@@ -45,6 +45,15 @@ static int take_memory(struct ps_rule_image *image, bool large)
 	return 0;
 }
 
+static void touch_head(struct ps_rule_image *image, const void *at, size_t size)
+{
+	size_t from = (size_t)((const char *)at - (const char *)image->head) / PS_IMAGE_PAGE;
+	size_t to = (size_t)((const char *)at + size - 1 - (const char *)image->head) / PS_IMAGE_PAGE;
+
+	for (; from <= to; from++)
+		image->head_step[from] = image->step;
+}
+
 int ps_rule_image_new(uint32_t units, struct ps_rule_image **ret_image)
 {
 	_cleanup_(ps_rule_image_free) struct ps_rule_image *image = calloc(1, sizeof(*image));
@@ -54,8 +63,9 @@ int ps_rule_image_new(uint32_t units, struct ps_rule_image **ret_image)
 	image->chunks = PS_MIN(PS_MAX((units + PS_UNIT_CHUNK - 1) / PS_UNIT_CHUNK, 1u), PS_UNIT_CHUNKS);
 	if (take_memory(image, units >= PS_IMAGE_LARGE) < 0)
 		return -ENOMEM;
-	image->head->chunks = image->chunks;
 	image->step = 1;
+	image->head->chunks = image->chunks;
+	touch_head(image, image->head, 1);
 	*ret_image = PS_TAKE(image);
 	return 0;
 }
@@ -71,15 +81,6 @@ void ps_rule_image_free(struct ps_rule_image **p)
 	free(image->terms);
 	free(image);
 	*p = NULL;
-}
-
-static void touch_head(struct ps_rule_image *image, const void *at, size_t size)
-{
-	size_t from = (size_t)((const char *)at - (const char *)image->head) / PS_IMAGE_PAGE;
-	size_t to = (size_t)((const char *)at + size - 1 - (const char *)image->head) / PS_IMAGE_PAGE;
-
-	for (; from <= to; from++)
-		image->head_step[from] = image->step;
 }
 
 /* What is touched here never crosses a page: the structs are 64 bytes, aligned. */

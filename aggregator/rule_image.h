@@ -45,7 +45,7 @@ struct ps_rule_image {
 	uint32_t with_terms;
 	uint32_t rows; /* 1 + the highest id */
 
-	/* when each page was last written */
+	/* when each page was last written; 0 = never: as good as zero */
 	uint32_t step; /* now */
 	uint32_t head_step[PS_PAGES(struct ps_rule_head)];
 	uint32_t chunk_step[PS_UNIT_CHUNKS][PS_PAGES(struct ps_rule_chunk)];

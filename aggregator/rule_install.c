@@ -74,9 +74,17 @@ static struct ps_rule_row *row_of(const struct ps_kernel_view *view, uint32_t id
 
 static void copy_pages(void *to, const void *from, size_t size, const uint32_t *steps, uint32_t since)
 {
-	for (size_t at = 0, page = 0; at < size; at += PS_IMAGE_PAGE, page++)
-		if (steps[page] >= since)
-			memcpy((char *)to + at, (const char *)from + at, PS_MIN(size - at, PS_IMAGE_PAGE));
+	for (size_t at = 0, page = 0; at < size; at += PS_IMAGE_PAGE, page++) {
+		size_t n = PS_MIN(size - at, PS_IMAGE_PAGE);
+
+		if (steps[page] < since)
+			continue;
+		/* Reading what was never written would make the system find memory for it. */
+		if (steps[page] == 0)
+			memset((char *)to + at, 0, n);
+		else
+			memcpy((char *)to + at, (const char *)from + at, n);
+	}
 }
 
 /* What the half lacks of the image: all of it, unless it is an older copy of the same. */
