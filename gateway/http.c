@@ -272,9 +272,10 @@ void ps_http_shared_free(struct ps_http_shared **shared)
 
 void ps_http_response_share(struct ps_http_response *to, struct ps_http_response *from)
 {
-	if (!from->shared) {
-		struct ps_http_shared *s = calloc(1, sizeof(*s));
+	struct ps_http_shared *s = from->shared;
 
+	if (!s) {
+		s = calloc(1, sizeof(*s));
 		if (!s) {
 			to->error = -ENOMEM;
 			return;
@@ -282,8 +283,8 @@ void ps_http_response_share(struct ps_http_response *to, struct ps_http_response
 		*s = (struct ps_http_shared){.holders = 1, .answer = *from};
 		*from = (struct ps_http_response){.shared = s};
 	}
-	to->shared = from->shared;
-	to->shared->holders++;
+	s->holders++;
+	to->shared = s;
 }
 
 void ps_http_response_reset(struct ps_http_response *resp)

@@ -16,7 +16,7 @@ void ps_share_run(struct ps_exchange *x);
 
 /* To be called when the exchange has been answered, before it is told so: gives the answer to those who wait for it,
  * and lets those begin that came too late for it. */
-void ps_share_answered(struct ps_exchange *x);
+void ps_share_answered(struct ps_exchange *asker);
 
 /* The exchange is about to go, answered or not. */
 void ps_share_leave(struct ps_exchange *x);
