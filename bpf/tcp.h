@@ -36,13 +36,14 @@ static __always_inline int ps_tcp_flips(const struct ps_seg *g)
  */
 static __always_inline int ps_tcp_usual(const struct ps_packet *p, struct ps_conn_tcp *t, __u32 side)
 {
-	const union ps_tcp_ctl mask = {
-		.state = 0xff, .started = PS_STARTED(0) | PS_STARTED(1) | PS_HOLE(0) | PS_HOLE(1), .fin = 0xff};
+	const union ps_tcp_ctl mask = {.state = 0xff, .started = PS_STARTED(0) | PS_STARTED(1), .fin = 0xff};
 	const union ps_tcp_ctl open = {.state = PS_TCP_ESTABLISHED, .started = PS_STARTED(0) | PS_STARTED(1)};
 	union ps_tcp_ctl is = {.word = *(volatile __u32 *)&t->state};
 	__u32 s = side & 1, o = s ^ 1, flags = p->key.tcp_flags;
 
-	if ((is.word & mask.word) != open.word || is.rtt_side == s || p->seq != t->next_seq[s])
+	if ((is.word & mask.word) != open.word || is.started & PS_HOLE(o) || is.rtt_side == s)
+		return 0;
+	if (p->seq != t->next_seq[s])
 		return 0;
 	if ((flags & (PS_TCP_SYN | PS_TCP_FIN | PS_TCP_RST | PS_TCP_ACK)) != PS_TCP_ACK || p->window < PS_SMALL_WINDOW)
 		return 0;
