@@ -33,7 +33,10 @@ AT_REST = """(async (selector) => {
     const now = box();
     const over = document.elementFromPoint(now[0], now[1]);
     const free = e.contains(over) || over?.closest('label')?.control === e;
-    return e.isConnected && now[2] && free && now.every((v, i) => v === was[i]) ? now : null;
+    if (!e.isConnected || !now[2] || !free || !now.every((v, i) => v === was[i])) return null;
+    window.psClicked = false;
+    e.addEventListener('click', () => { window.psClicked = true; }, {capture: true, once: true});
+    return now;
 })(%s)"""
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -154,10 +157,15 @@ class Page:
         return wait_for(expression, lambda: self.evaluate(expression), seconds, 0.1)
 
     def click(self, selector):
-        """A real click at the middle of the element, as the mouse would do it."""
-        box = self.wait(AT_REST % json.dumps(selector))
-        for kind in ("mousePressed", "mouseReleased"):
-            self.call("Input.dispatchMouseEvent", {"type": kind, "x": box[0], "y": box[1], "button": "left", "clickCount": 1})
+        """A real click at the middle of the element, as the mouse would do it; again if it moved away from under it."""
+
+        def clicked():
+            box = self.wait(AT_REST % json.dumps(selector))
+            for kind in ("mousePressed", "mouseReleased"):
+                self.call("Input.dispatchMouseEvent", {"type": kind, "x": box[0], "y": box[1], "button": "left", "clickCount": 1})
+            return self.evaluate("window.psClicked !== false")
+
+        wait_for(f"a click on {selector}", clicked, 20, 0.1)
 
     def fill(self, selector, text):
         """Types into a field, replacing what it has; chooses in a select."""

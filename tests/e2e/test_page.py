@@ -459,20 +459,27 @@ def test(report):
             page.prefer("dark")
             note(f"the page stands after {time.monotonic() - started:.1f} s")
             walk = Walk(report, page, host, axe)
-            for view in (overview, connections, icmp, rule_stops_ping, preview_names, shadow_and_promote, confirm_rolls_back, edit,
-                         import_rules, findings, assistant, lambda walk: jobs_by_stream(walk, model), events, health, looks):
+
+            def step(view, *args):
                 try:
-                    view(walk)
+                    view(walk, *args)
                 except BaseException:
                     page.screenshot(os.path.join(SHOTS, "failed.png"))
                     raise
+
+            for view in (overview, connections, icmp, rule_stops_ping, preview_names, shadow_and_promote, confirm_rolls_back, edit,
+                         import_rules, findings, assistant):
+                step(view)
+            step(jobs_by_stream, model)
+            for view in (events, health, looks):
+                step(view)
             report.equal("requests that left for another host", [
                 event["params"]["request"]["url"] for event in browser.events if event["method"] == "Network.requestWillBeSent" and
                 not event["params"]["request"]["url"].startswith(("http://127.0.0.1:8080/", "data:", "blob:"))], [])
             report.equal("errors in the console", page.complaints(), [])
-            refusal(walk)
-            lockout(walk)
-            survives_restart(walk, pipeline)
+            step(refusal)
+            step(lockout)
+            step(survives_restart, pipeline)
             report.equal("exceptions", [text for text in page.complaints() if "Failed to load resource" not in text and "ERR_" not in text], [])
         traffic.stop()
         model.close()

@@ -99,7 +99,7 @@ function usePreview(rule, id) {
 function Preview({ preview, rule }) {
 	const { state, impact, rows, error } = preview;
 	return (
-		<section class="preview" id="rule-preview" aria-label="What this rule would hit" aria-live="polite" data-state={state}>
+		<section class="preview" id="rule-preview" tabindex={0} aria-label="What this rule would hit" aria-live="polite" data-state={state}>
 			<h3>What it would hit</h3>
 			<p class="mono small">{summary(impact?.rule ?? rule)}</p>
 			{state === "none" && <p class="hint">Asking …</p>}
