@@ -6,6 +6,9 @@
  * which of its slots are worth comparing (a byte each: seven bits of the hash). So a look-up touches the two tag words
  * and the one line of the connection.
  *
+ * Each connection prefers one of the slots, told by its hash. It is no rule, only a guess worth a load: see
+ * ps_table_touch().
+ *
  * A slot's tag byte is its owner:
  *
  *	EMPTY -> BUSY -> live		insert: only who made it BUSY writes the record, then publishes it
