@@ -15,9 +15,9 @@
 #define PS_CLI_CONNECT_TIMEOUT_MS 2000
 #define PS_CLI_REQUEST_TIMEOUT_MS 15000
 #define PS_CLI_RULES_TIMEOUT_MS 60000 /* a full set of rules on a busy host: as long as the gateway goes on sending */
-#define PS_CLI_REPLY_MAX (64u << 20)
-#define PS_CLI_KEY_MAX 8192       /* bytes of a file with an API key */
-#define PS_CLI_JOB_POLL_US 300000 /* between two looks at a job: a person sees it move */
+#define PS_CLI_REPLY_MAX (128u << 20) /* PS_HTTP_BODY_RULES: what can be put back can be saved */
+#define PS_CLI_KEY_MAX 8192           /* bytes of a file with an API key */
+#define PS_CLI_JOB_POLL_US 300000     /* between two looks at a job: a person sees it move */
 
 /* Parts that `up` looks after. */
 #define PS_PARTS_MAX 8
