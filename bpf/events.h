@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: (MIT OR GPL-2.0-only) */
 /*
  * Events into the ring of this CPU. Each one that is due is counted as produced; when the ring has no room, or there is
- * no ring, also as lost, by type. The consumer paces itself, so nothing wakes it but a ring that is half full (the
- * kernel itself wakes one that has caught up).
+ * no ring, also as lost, by type. The kernel wakes a consumer that has caught up; one that has not paces itself, and looks
+ * again before a ring can be full. To wake it once more for each event costs microseconds, and makes a flood worse.
  */
 #ifndef PS_BPF_EVENTS_H
 #define PS_BPF_EVENTS_H
@@ -16,14 +16,6 @@ static __always_inline void *ps_ring_get(void)
 	__u32 cpu = bpf_get_smp_processor_id();
 
 	return bpf_map_lookup_elem(&ps_rings, &cpu);
-}
-
-static __always_inline void ps_ring_submit(void *ring, void *event)
-{
-	__u64 queued = bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA);
-	__u64 size = bpf_ringbuf_query(ring, BPF_RB_RING_SIZE);
-
-	bpf_ringbuf_submit(event, queued * 2 >= size ? BPF_RB_FORCE_WAKEUP : 0);
 }
 
 static __always_inline void ps_event_count(__u32 type, __u32 lost)
@@ -122,14 +114,14 @@ __noinline int ps_emit_conn(
 		ps_event_head(&e->head, type, sizeof(*e), hot->last_seen);
 		ps_fill_raw(&e->conn, hot, cold, slot, reason);
 		e->conn.tcp = *tcp;
-		ps_ring_submit(ring, e);
+		bpf_ringbuf_submit(e, 0);
 	} else {
 		e = bpf_ringbuf_reserve(ring, prefix, 0);
 		if (!e)
 			goto lost;
 		ps_event_head(&e->head, type, prefix, hot->last_seen);
 		ps_fill_raw(&e->conn, hot, cold, slot, reason);
-		ps_ring_submit(ring, e);
+		bpf_ringbuf_submit(e, 0);
 	}
 	ps_event_count(type, 0);
 	return 0;
@@ -153,7 +145,7 @@ static __always_inline void ps_emit_icmp(const struct ps_icmp_key *key, const st
 	e->key = *key;
 	e->pad[0] = e->pad[1] = 0;
 	e->val = *val;
-	ps_ring_submit(ring, e);
+	bpf_ringbuf_submit(e, 0);
 	ps_event_count(PS_EV_ICMP, 0);
 	return;
 lost:
@@ -206,7 +198,7 @@ __noinline int ps_emit_drop(struct ps_packet *p, __u32 verdict, __u64 conn_id, _
 	e->vlan[0] = p->vlan[0];
 	e->vlan[1] = p->vlan[1];
 	e->mode = mode;
-	ps_ring_submit(ring, e);
+	bpf_ringbuf_submit(e, 0);
 	ps_event_count(PS_EV_DROP, 0);
 	return 0;
 lost:
