@@ -28,7 +28,7 @@ PARTS = ("collector", "aggregator", "gateway", "ai-worker")
 USERS = {"janitor": 0, "collector": 0, "aggregator": 990, "gateway": 991, "ai-worker": 992}
 CAPS = {"NET_ADMIN": 12, "SYS_ADMIN": 21, "PERFMON": 38, "BPF": 39}
 HOST, CLIENT = "10.231.7.1", "10.231.7.2"
-PORT = int(os.environ.get("PS_DOCKER_PORT", "18089"))
+PORT = int(os.environ.get("PS_DOCKER_PORT", "18095"))
 HEAL_SECONDS = float(os.environ.get("PS_DOCKER_HEAL", "5"))
 
 

