@@ -131,12 +131,13 @@ class Project:
         env = os.path.join(self.directory, "env")
         with open(env, "w", encoding="utf-8") as file:
             file.writelines(f"{key}={value}\n" for key, value in settings.items())
+        self.source = source  # 1.29 looks for the seccomp profile from where it is called
         self.command = [*compose, "--env-file", env, "-p", self.name, "-f", os.path.join(source, "compose.yaml")]
         if len(compose) == 1:
             self.command[1:1] = ["--project-directory", source]
 
     def compose(self, *args, seconds=300, check=True):
-        done = subprocess.run([*self.command, *args], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds,
+        done = subprocess.run([*self.command, *args], cwd=self.source, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds,
                               check=False)
         if check and done.returncode:
             raise RuntimeError(f"compose {' '.join(args)}: {done.stderr[-2000:]}")
@@ -174,7 +175,7 @@ class Project:
         return state["Pid"] if done.returncode == 0 else 0
 
     def close(self):
-        subprocess.run([*self.command, "down", "-v", "--remove-orphans"], capture_output=True, timeout=120, check=False)
+        subprocess.run([*self.command, "down", "-v", "--remove-orphans"], cwd=self.source, capture_output=True, timeout=120, check=False)
         shutil.rmtree(os.path.join(BPFFS, self.name), ignore_errors=True)
         shutil.rmtree(self.directory, ignore_errors=True)
 
