@@ -28,7 +28,7 @@ function options(node, lines, format, size) {
 	const axis = { stroke: text, font: "11px system-ui, sans-serif", grid: { stroke: grid, width: 1 }, ticks: { show: false } };
 	return {
 		...size,
-		padding: [8, 4, 0, 0],
+		padding: [8, 26, 0, 0], // on the right half of a label, which stands under the middle of its line
 		cursor: { y: false, points: { size: 6 }, drag: { x: false, y: false }, sync: { key: "figures" } },
 		legend: { show: false },
 		scales: { x: { time: true }, y: { range: (_, __, max) => [0, Math.max(max * 1.1, 1)] } },
