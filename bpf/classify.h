@@ -354,12 +354,14 @@ __noinline __u32 ps_classify(struct ps_packet *p)
 	s->shadow = PS_NO_RANK;
 	s->now = p->now;
 	s->active = active;
-	for (i = 0; i < PS_RULE_TUPLES; i++) {
-		if (!m)
-			break;
-		ps_search_tuple(s, head, ps_lowest_bit(m));
-		m &= m - 1;
-	}
+	i = 0;
+	/* Up to Linux 6.1 the verifier takes a jump back for a loop, but not a way back without a jump, as clang may
+	 * lay it out. */
+again:
+	ps_search_tuple(s, head, ps_lowest_bit(m));
+	m &= m - 1;
+	if (++i < PS_RULE_TUPLES)
+		asm goto("if %0 != 0 goto %l1" : : "r"(m) : : again);
 	if (s->best != PS_NO_RANK)
 		verdict = ps_verdict_word(s->best, s->flags);
 	if (s->shadow < s->best)
