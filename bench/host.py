@@ -14,6 +14,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests", "e2e"))
 
 from harness import BIN, Api, Host, wait_for  # noqa: E402
+from proc import cpu_ns, map_bytes, wakeups  # noqa: E402
 from programs import Programs  # noqa: E402
 
 PARTS = ("collector", "aggregator", "gateway", "ai-worker")
@@ -36,31 +37,13 @@ def resident(pid, what="Rss:"):
     return total
 
 
-def scheduled(pid):
-    """CPU time in ns of all threads."""
-    total = 0
-    for task in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{task}/schedstat", encoding="ascii") as file:
-            total += int(file.read().split()[0])
-    return total
-
-
-def wakeups(pid):
-    """How often the threads have waited for something."""
-    total = 0
-    for task in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{task}/status", encoding="ascii") as file:
-            total += sum(int(line.split()[1]) for line in file if line.startswith("voluntary_ctxt_switches"))
-    return total
-
-
 def shares(pids, seconds, rounds):
     """Percent of a core that each program took, round by round."""
     found = []
     for _ in range(rounds):
-        before, begun = [scheduled(pid) for pid in pids], time.monotonic_ns()
+        before, begun = [cpu_ns(pid) for pid in pids], time.monotonic_ns()
         time.sleep(seconds / rounds)
-        found.append([100 * (scheduled(pid) - was) / (time.monotonic_ns() - begun) for pid, was in zip(pids, before)])
+        found.append([100 * (cpu_ns(pid) - was) / (time.monotonic_ns() - begun) for pid, was in zip(pids, before)])
     return found
 
 
@@ -85,17 +68,6 @@ def traffic(host, api, pids):
     print(json.dumps({"note": "16.traffic", "text": f"{rate:.0f} packets/s; {each}"}), flush=True)
 
 
-def kernel_maps(pids):
-    maps = {}
-    for pid in pids:
-        for fd in os.listdir(f"/proc/{pid}/fd"):
-            with contextlib.suppress(OSError), open(f"/proc/{pid}/fdinfo/{fd}", encoding="ascii") as file:
-                fields = dict(line.split(":\t", 1) for line in file.read().splitlines() if ":\t" in line)
-                if "map_id" in fields:
-                    maps[fields["map_id"]] = int(fields["memlock"])
-    return sum(maps.values())
-
-
 def say(name, unit, values):
     print(json.dumps({"series": name, "unit": unit, "values": values}), flush=True)
 
@@ -114,14 +86,14 @@ def main():
 
         wait_for("all parts are well", well, 30)
         time.sleep(1 if SECONDS < 5 else 5)
-        programs_bytes, maps_bytes = sum(resident(pid) for pid in pids), kernel_maps(pids)
+        programs_bytes, maps_bytes = sum(resident(pid) for pid in pids), map_bytes(*pids)
         say("host.rss", "MB", [programs_bytes / 1e6])
         say("host.pss", "MB", [sum(resident(pid, "Pss:") for pid in pids) / 1e6])
         say("host.maps", "MB", [maps_bytes / 1e6])
         say("host.memory", "MB", [(programs_bytes + maps_bytes) / 1e6])
-        before, begun = sum(wakeups(pid) for pid in pids), time.monotonic()
+        before, begun = wakeups(*pids), time.monotonic()
         say("host.cpu", "%", [sum(row) for row in shares(pids, SECONDS, ROUNDS)])
-        say("host.wakeups", "/s", [(sum(wakeups(pid) for pid in pids) - before) / (time.monotonic() - begun)])
+        say("host.wakeups", "/s", [(wakeups(*pids) - before) / (time.monotonic() - begun)])
         traffic(host, api, pids)
     return 0
 

@@ -18,6 +18,7 @@ import threading
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests", "e2e"))
 
 from harness import BIN, Api, Host, wait_for  # noqa: E402
+from proc import cpu_ns, status_bytes  # noqa: E402
 from programs import Programs, attached_program, begin_connections  # noqa: E402
 
 SMOKE = "PS_BENCH_SMOKE" in os.environ
@@ -31,19 +32,9 @@ PATHS = {"stats": "/api/stats", "conns": "/api/connections?limit=100"}
 FILES = {"ndjson": 4, "json": 3, "csv": 3}
 
 
-def scheduled(pids):
-    """CPU time in ns of all threads."""
-    total = 0
-    for pid in pids:
-        for task in os.listdir(f"/proc/{pid}/task"):
-            with open(f"/proc/{pid}/task/{task}/schedstat", encoding="ascii") as file:
-                total += int(file.read().split()[0])
-    return total
-
-
 def wrk(ns, port, path, pids):
     """(requests a second, p99 in ms, CPU time of the processes that answer, in us a request)"""
-    before = scheduled(pids)
+    before = cpu_ns(*pids)
     process = ns.popen("wrk", "-t1", "-c64", f"-d{SECONDS}s", "--latency", f"http://127.0.0.1:{port}{path}", stdout=-1, text=True)
     said = process.communicate(timeout=60)[0]
     value, unit = re.search(r"99%\s+([\d.]+)(us|ms|s)", said).groups()
@@ -51,7 +42,7 @@ def wrk(ns, port, path, pids):
         raise RuntimeError(said)
     requests = int(re.search(r"(\d+) requests in", said).group(1))
     return (float(re.search(r"Requests/sec:\s+([\d.]+)", said).group(1)), float(value) * UNITS[unit],
-            (scheduled(pids) - before) / 1000 / max(requests, 1))
+            (cpu_ns(*pids) - before) / 1000 / max(requests, 1))
 
 
 def say(name, unit, values):
@@ -76,14 +67,9 @@ def read_all(s, seen):
     seen.append(lines if head == b"HTTP/1.1 200 OK" and tail == b"0\r\n\r\n" else 0)
 
 
-def own_memory(pid):
-    with open(f"/proc/{pid}/status", encoding="ascii") as file:
-        return int(re.search(r"RssAnon:\s+(\d+) kB", file.read()).group(1)) * 1024
-
-
 def growth(ns, pid):
     """The most that the gateway's own memory grew by while it gave files to clients that read and to some that do not."""
-    before = most = own_memory(pid)
+    before = most = status_bytes(pid, "RssAnon")
     for name, clients in FILES.items():
         path = f"/api/connections?format={name}&ended=true"
         idle = [answer(ns, path) for _ in range(clients)]  # these ask and do not read
@@ -93,7 +79,7 @@ def growth(ns, pid):
             reader.start()
         while any(reader.is_alive() for reader in readers):
             readers[0].join(0.02)
-            most = max(most, own_memory(pid))
+            most = max(most, status_bytes(pid, "RssAnon"))
         for s in idle:
             s.close()
         if len(seen) != clients or min(seen) < CONNECTIONS * 0.99:

@@ -20,6 +20,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests", "e2e"))
 
 from harness import BIN, Host, wait_for  # noqa: E402
+from proc import cpu_ns  # noqa: E402
 from programs import Programs  # noqa: E402
 
 SMOKE = "PS_BENCH_SMOKE" in os.environ
@@ -40,27 +41,18 @@ def programs_in(host):
         yield programs
 
 
-def used(pid):
-    """CPU time in ns of all threads."""
-    total = 0
-    for task in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{task}/schedstat", encoding="ascii") as file:
-            total += int(file.read().split()[0])
-    return total
-
-
 def pour(programs, rate, pids, counter=None):
     """What bench_pour says, and what each of these processes used for a connection, in ns."""
     maps = os.path.join(programs.pin_root, "maps")
     (version,) = os.listdir(maps)
     command = [os.path.join(BIN, "bench_pour"), os.path.join(programs.pin_root, "link", "xdp-ps0"), os.path.join(maps, version),
                str(rate), str(min(int(rate * SECONDS), MOST)), *([counter] if counter else [])]
-    before = [used(pid) for pid in pids]
+    before = [cpu_ns(pid) for pid in pids]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     if done.returncode:
         raise RuntimeError(done.stderr)
     said = json.loads(done.stdout)
-    said["ns"] = [round((used(pid) - was) / max(said["arrived"], 1)) for pid, was in zip(pids, before)]
+    said["ns"] = [round((cpu_ns(pid) - was) / max(said["arrived"], 1)) for pid, was in zip(pids, before)]
     return said
 
 

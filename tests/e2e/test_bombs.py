@@ -13,18 +13,13 @@ import threading
 import time
 
 from harness import BIN, Api, Host, Pipeline, main, need, note, wait_for
+from proc import status_bytes
 from stream import need_module
 
 BOMBS = int(os.environ.get("PS_BOMBS", "1000"))
 ROUNDS = 8  # at most: the first fills what the allocator and libzmq keep for the next burst; soon one leaves nothing behind
 GROWTH = 64 * 1024
 TOPICS = ("conn.new", "conn.update", "conn.end", "icmp", "drop", "stats", "rule", "finding", "snapshot")
-
-
-def anonymous(pid):
-    """Bytes of memory of its own."""
-    with open(f"/proc/{pid}/status", encoding="ascii") as file:
-        return int(next(line.split()[1] for line in file if line.startswith("RssAnon"))) * 1024
 
 
 def alive(pid):
@@ -162,7 +157,7 @@ def flood(bomber, run_dir, name, count):
 
 def settle(pids):
     time.sleep(1.5)
-    return {name: anonymous(pid) for name, pid in pids.items()}
+    return {name: status_bytes(pid, "RssAnon") for name, pid in pids.items()}
 
 
 def growth_of(name, memory):

@@ -16,6 +16,7 @@ import tempfile
 import time
 
 from harness import BIN, BPFFS, CLIENT4, SERVER4, Host, main, need, note, run, wait_for
+from proc import status_bytes, wakeups
 
 COLLECTOR = os.path.join(BIN, "packetscope-collector")
 KILLS = int(os.environ.get("PS_KILLS", "20"))
@@ -316,15 +317,6 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def wakeups(pid):
-    """How often a thread of the process has waited for something."""
-    total = 0
-    for task in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{task}/status", encoding="ascii") as file:
-            total += sum(int(line.split()[1]) for line in file if line.startswith("voluntary_ctxt_switches"))
-    return total
-
-
 def check_pace(report, collector, host):
     """Many events, few wake-ups: one a millisecond, and not one an event."""
     pid = collector.process.pid
@@ -348,9 +340,8 @@ def check_rest(report, collector):
     before, woken = cpu_seconds(pid), wakeups(pid)
     time.sleep(REST_SECONDS)
     used, woken = cpu_seconds(pid) - before, wakeups(pid) - woken
-    with open(f"/proc/{pid}/status", encoding="ascii") as file:
-        rss = next(int(line.split()[1]) for line in file if line.startswith("VmRSS"))
-    note(f"at rest: {100 * used / REST_SECONDS:.2f} % of a CPU, {woken / REST_SECONDS:.1f} wake-ups/s, {rss / 1024:.1f} MiB resident")
+    rss = status_bytes(pid, "VmRSS")
+    note(f"at rest: {100 * used / REST_SECONDS:.2f} % of a CPU, {woken / REST_SECONDS:.1f} wake-ups/s, {rss / (1 << 20):.1f} MiB resident")
     report.check("idle: below 1 % of a CPU", used / REST_SECONDS < 0.01, f"{used:.3f} s of CPU in {REST_SECONDS} s")
     # The tick of the second, and libzmq's thread when a silent topic says so.
     report.check("idle: at most 4 wake-ups a second", woken / REST_SECONDS <= 4, f"{woken / REST_SECONDS:.1f}")

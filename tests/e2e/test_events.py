@@ -11,6 +11,7 @@ import subprocess
 import time
 
 from harness import BIN, CLIENT4, SERVER4, Host, Pipeline, main, note, wait_for
+from proc import status_bytes
 from lab import Server
 
 STREAMS = 500
@@ -239,8 +240,7 @@ class Brisk(Pipeline):
 
 
 def memory(pipeline):
-    with open(f"/proc/{pipeline.part_pid('gateway')}/status", encoding="ascii") as file:
-        return next(int(line.split()[1]) for line in file if line.startswith("VmRSS"))
+    return status_bytes(pipeline.part_pid("gateway"), "VmRSS") >> 10
 
 
 def test(report):

@@ -13,6 +13,7 @@ import threading
 import time
 
 from harness import CLIENT4, SERVER4, Host, Pipeline, main, note, wait_for
+from proc import status_bytes
 
 CONNECTIONS = int(os.environ.get("PS_EXPORT", "20000"))
 GROWTH_KB = 8 << 10
@@ -55,8 +56,7 @@ class Download:
 
 
 def memory(pipeline, part="gateway"):
-    with open(f"/proc/{pipeline.part_pid(part)}/status", encoding="ascii") as file:
-        return next(int(line.split()[1]) for line in file if line.startswith("VmRSS"))
+    return status_bytes(pipeline.part_pid(part), "VmRSS") >> 10
 
 
 def cpu(pipeline):
@@ -78,14 +78,13 @@ class Memory(threading.Thread):
 
     def __init__(self, pipeline):
         super().__init__(daemon=True)
-        self.path = f"/proc/{pipeline.part_pid('gateway')}/status"
+        self.pid = pipeline.part_pid("gateway")
         self.most, self.stop = 0, threading.Event()
         self.start()
 
     def run(self):
         while not self.stop.wait(0.02):
-            with open(self.path, encoding="ascii") as file:
-                self.most = max(self.most, next(int(line.split()[1]) for line in file if line.startswith("VmRSS")))
+            self.most = max(self.most, status_bytes(self.pid, "VmRSS") >> 10)
 
 
 def make_connections(host, n):

@@ -10,27 +10,12 @@ import re
 import time
 
 from harness import Api, Host, main, note, wait_for
+from proc import map_bytes, status_bytes
 from programs import Programs, attached_program, begin_connections
 
 CONNECTIONS = int(os.environ.get("PS_MILLION", "1000000"))
 PORT = 8080
 LIST_SECONDS = 0.3  # for a page of 100, at a million
-
-def private_bytes(pid):
-    with open(f"/proc/{pid}/status", encoding="ascii") as file:
-        return int(re.search(r"RssAnon:\s+(\d+) kB", file.read()).group(1)) * 1024
-
-
-def kernel_bytes(pid):
-    """Memory of every map that a process holds, by what the kernel charges for it."""
-    maps = {}
-    for fd in os.listdir(f"/proc/{pid}/fd"):
-        with contextlib.suppress(OSError), open(f"/proc/{pid}/fdinfo/{fd}", encoding="ascii") as file:
-            fields = dict(line.split(":\t", 1) for line in file.read().splitlines() if ":\t" in line)
-            if "map_id" in fields:
-                maps[fields["map_id"]] = int(fields["memlock"])
-    return sum(maps.values())
-
 
 def page(api, path):
     begun = time.monotonic()
@@ -79,7 +64,7 @@ def test(report):
             return None
 
         wait_for("the gateway answers", well, 20)
-        empty = private_bytes(aggregator)
+        empty = status_bytes(aggregator, "RssAnon")
         program = attached_program(os.path.join(programs.pin_root, "link", "xdp-ps0"))
         begun = time.monotonic()
         sent = begin_connections(program, CONNECTIONS)
@@ -103,7 +88,7 @@ def test(report):
         report.check("of a full table, at most one in a thousand finds no place", live >= CONNECTIONS * 0.999, live)
         report.equal("X-Total-Count", page(api, "/api/connections?limit=1")[1], live)
         lists(report, api)
-        kernel, private = kernel_bytes(collector), private_bytes(aggregator) - empty
+        kernel, private = map_bytes(collector), status_bytes(aggregator, "RssAnon") - empty
         note(f"kernel: {kernel / 1e6:.0f} MB in all maps, {table['slots']} slots: {kernel / table['slots']:.0f} bytes a slot, "
              f"{kernel / CONNECTIONS:.0f} a connection")
         note(f"aggregator: {private / 1e6:.0f} MB private: {private / live:.0f} bytes a connection")
