@@ -63,21 +63,6 @@ struct figure {
 	double ns[ROUNDS_MAX];
 };
 
-static struct ps_rule_set *compile(struct ps_rig *rig, struct ps_rule *rules, size_t n)
-{
-	struct ps_rule_set *set = NULL;
-	struct ps_error err = {0};
-
-	if (ps_rule_set_new(&set) < 0 || ps_rule_set_compile(set, rules, n, 0, &err) < 0 ||
-		ps_rule_install_prepare(&rig->view, set, 0, &err) < 0) {
-		(void)fprintf(stderr, "cannot compile: %s\n", err.message);
-		exit(1);
-	}
-	for (size_t i = 0; i < n; i++)
-		ps_rule_clear(&rules[i]);
-	return set;
-}
-
 /* A smoke run is not to wait for the compiler of rules. */
 static size_t sized(size_t n)
 {
@@ -89,16 +74,7 @@ static struct ps_rule_set *tuples(struct ps_rig *rig, size_t n, unsigned combina
 	_cleanup_free_ struct ps_rule *rules = calloc(n + 1, sizeof(*rules));
 
 	ps_bench_tuples(rules, n, combinations);
-	return compile(rig, rules, n);
-}
-
-static struct ps_rule_set *mixed(struct ps_rig *rig, size_t n, size_t addresses)
-{
-	_cleanup_free_ struct ps_rule *rules = calloc(n + addresses + 1, sizeof(*rules));
-
-	ps_bench_mixed(rules, n, 0);
-	ps_bench_addresses(rules + n, addresses, (int32_t)n);
-	return compile(rig, rules, n + addresses);
+	return ps_bench_set(rig, rules, n);
 }
 
 static void measure(struct ps_rig *rig, struct figure *figures, size_t n, uint32_t flows)
@@ -162,10 +138,10 @@ static void random_keys(void)
 			tuples(rig, sized(100000), 64), {0}},
 		{"5.1k", "classify, random keys, 1,000 rules in 16 tuples", "bench_classify",
 			tuples(rig, sized(1000), 16), {0}},
-		{"5.10k", "classify, random keys, 10,000 mixed rules", "bench_classify", mixed(rig, sized(10000), 0),
-			{0}},
+		{"5.10k", "classify, random keys, 10,000 mixed rules", "bench_classify",
+			ps_bench_mixed_set(rig, sized(10000), 0), {0}},
 		{"5.110k", "classify, random keys, 10,000 mixed rules and 100,000 addresses", "bench_classify",
-			mixed(rig, sized(10000), sized(100000)), {0}},
+			ps_bench_mixed_set(rig, sized(10000), sized(100000)), {0}},
 		{"5.linear", "1,000 rules one by one", "bench_linear", tuples(rig, 0, 16), {0}},
 	};
 	struct figure *parse = &f[1];
@@ -189,9 +165,9 @@ static void remembered(void)
 	struct figure f[] = {
 		{"1.run.0", "1,024 hot flows, no rules", "bench_full", tuples(rig, 0, 16), {0}},
 		{"1.run.10k", "1,024 hot flows, 10,000 mixed rules, over no rules", "bench_full",
-			mixed(rig, sized(10000), 0), {0}},
+			ps_bench_mixed_set(rig, sized(10000), 0), {0}},
 		{"1.run.100k", "1,024 hot flows, 100,000 rules, over no rules", "bench_full",
-			mixed(rig, 0, sized(100000)), {0}},
+			ps_bench_mixed_set(rig, 0, sized(100000)), {0}},
 	};
 
 	measure(rig, f, PS_ARRAY_SIZE(f), HOT_FLOWS);
@@ -213,7 +189,8 @@ static void sizes(void)
 		f[n] = (struct figure){names[n], names[n], "bench_classify", tuples(rig, sized(rules), 16), {0}};
 		n++;
 		(void)snprintf(names[n], sizeof(names[n]), "classify.mixed.%zu", rules);
-		f[n] = (struct figure){names[n], names[n], "bench_classify", mixed(rig, sized(rules), 0), {0}};
+		f[n] = (struct figure){
+			names[n], names[n], "bench_classify", ps_bench_mixed_set(rig, sized(rules), 0), {0}};
 		n++;
 	}
 	measure(rig, f, n, 0);

@@ -78,32 +78,19 @@ static void measure(struct figure *figures, size_t n)
 		ps_bench_series(figures[i].name, "ns", figures[i].ns, rounds);
 }
 
-static struct ps_rule_set *mixed(struct ps_live *live, size_t n, size_t addresses)
-{
-	_cleanup_free_ struct ps_rule *rules = calloc(n + addresses + 1, sizeof(*rules));
-	struct ps_rule_set *set;
-
-	if (!rules)
-		exit(1);
-	ps_bench_mixed(rules, n, 0);
-	ps_bench_addresses(rules + n, addresses, (int32_t)n);
-	set = ps_live_compile(live, rules, n + addresses);
-	for (size_t i = 0; i < n + addresses; i++)
-		ps_rule_clear(&rules[i]);
-	return set;
-}
-
 /* Few connections, many rules. */
 static void hot(struct ps_live *own, struct ps_live *lru)
 {
 	unsigned few = bits < 10 ? bits : 10;
-	struct ps_rule_set *none = mixed(own, 0, 0);
+	struct ps_rule_set *none = ps_bench_mixed_set(own->rig, 0, 0);
 	struct figure f[] = {
 		{"live.hot.pass", own, "bench_pass", NULL, BENCH_UNIFORM, few, PS_LIVE_PAYLOAD, {0}},
 		{"live.hot.parse", own, "bench_parse", NULL, BENCH_UNIFORM, few, PS_LIVE_PAYLOAD, {0}},
 		{"live.hot.0", own, "bench_all", none, BENCH_UNIFORM, few, PS_LIVE_PAYLOAD, {0}},
-		{"live.hot.10k", own, "bench_all", mixed(own, 10000, 0), BENCH_UNIFORM, few, PS_LIVE_PAYLOAD, {0}},
-		{"live.hot.100k", own, "bench_all", mixed(own, 10000, 90000), BENCH_UNIFORM, few, PS_LIVE_PAYLOAD, {0}},
+		{"live.hot.10k", own, "bench_all", ps_bench_mixed_set(own->rig, 10000, 0), BENCH_UNIFORM, few,
+			PS_LIVE_PAYLOAD, {0}},
+		{"live.hot.100k", own, "bench_all", ps_bench_mixed_set(own->rig, 10000, 90000), BENCH_UNIFORM, few,
+			PS_LIVE_PAYLOAD, {0}},
 		{"live.hot.lru", lru, "bench_all", NULL, BENCH_UNIFORM, few, PS_LIVE_PAYLOAD, {0}},
 	};
 

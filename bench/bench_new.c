@@ -176,20 +176,6 @@ static void go(struct figure *f, struct ps_live *l, unsigned round)
 		flush_conntrack();
 }
 
-static struct ps_rule_set *mixed(struct ps_live *l, size_t n)
-{
-	_cleanup_free_ struct ps_rule *rules = calloc(n + 1, sizeof(*rules));
-	struct ps_rule_set *set;
-
-	if (!rules)
-		die("memory");
-	ps_bench_mixed(rules, n, 0);
-	set = ps_live_compile(l, rules, n);
-	for (size_t i = 0; i < n; i++)
-		ps_rule_clear(&rules[i]);
-	return set;
-}
-
 static void new_connections(void)
 {
 	size_t size = 0;
@@ -197,8 +183,8 @@ static void new_connections(void)
 	struct ps_live *l = ps_live_empty(object, size, PS_RIG_OWN, bits, LIVE_RING);
 	struct figure f[] = {
 		{"new.parse", OURS, "bench_parse", NULL, {0}},
-		{"new.0", OURS, "bench_all", mixed(l, 0), {0}},
-		{"new.10k", OURS, "bench_all", mixed(l, 10000), {0}},
+		{"new.0", OURS, "bench_all", ps_bench_mixed_set(l->rig, 0, 0), {0}},
+		{"new.10k", OURS, "bench_all", ps_bench_mixed_set(l->rig, 10000, 0), {0}},
 		{"new.plain", PLAIN, "bench_pass", NULL, {0}},
 		{"new.conntrack", TRACKED, "bench_pass", NULL, {0}},
 	};

@@ -120,20 +120,6 @@ static int xdp_filter(const char *name, const char *series)
 	return bpf_program__fd(program);
 }
 
-static struct ps_rule_set *mixed(struct ps_live *l)
-{
-	_cleanup_free_ struct ps_rule *rules = calloc(ADDRESSES, sizeof(*rules));
-	struct ps_rule_set *set;
-
-	if (!rules)
-		die("memory");
-	ps_bench_mixed(rules, ADDRESSES, 0);
-	set = ps_live_compile(l, rules, ADDRESSES);
-	for (size_t i = 0; i < ADDRESSES; i++)
-		ps_rule_clear(&rules[i]);
-	return set;
-}
-
 static void go(struct figure *f, struct ps_live *l, unsigned round)
 {
 	uint32_t zero = 0, times = repeat / (f->fewer ?: 1) + 1;
@@ -174,7 +160,7 @@ int main(void)
 	ps_bench_pin();
 	open = new_place();
 	l = ps_live_new(object, size, PS_RIG_OWN, BITS);
-	(void)ps_rule_install(&l->rig->view, mixed(l), 0);
+	(void)ps_rule_install(&l->rig->view, ps_bench_mixed_set(l->rig, ADDRESSES, 0), 0);
 	f[n++] = (struct figure){.name = "peer.pass", .program = program(l, "bench_end"), .place = open};
 	f[n++] = (struct figure){.name = "peer.own", .program = program(l, "ps_xdp"), .place = open};
 	all = xdp_filter("xdpfilt_alw_all", "peer.xdp-filter");

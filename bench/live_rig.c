@@ -169,19 +169,6 @@ void ps_live_forget_events(struct ps_live *l)
 	ps_rig_forget_events(l->rig);
 }
 
-struct ps_rule_set *ps_live_compile(struct ps_live *l, const struct ps_rule *rules, size_t n)
-{
-	struct ps_rule_set *set = NULL;
-	struct ps_error err = {0};
-
-	if (ps_rule_set_new(&set) < 0 || ps_rule_set_compile(set, rules, n, 0, &err) < 0 ||
-		ps_rule_install_prepare(&l->rig->view, set, 0, &err) < 0) {
-		(void)fprintf(stderr, "cannot compile: %s\n", err.message);
-		exit(1);
-	}
-	return set;
-}
-
 double ps_live_map_bytes(struct ps_live *l, const char *map)
 {
 	char path[64], line[128];

@@ -44,9 +44,6 @@ uint64_t ps_live_dropped(struct ps_live *l);
 /* Empties the rings. */
 void ps_live_forget_events(struct ps_live *l);
 
-/* A set of rules ready to be installed. */
-struct ps_rule_set *ps_live_compile(struct ps_live *l, const struct ps_rule *rules, size_t n);
-
 /* What the kernel charges for a map. */
 double ps_live_map_bytes(struct ps_live *l, const char *map);
 

@@ -1,20 +1,12 @@
 // SPDX-License-Identifier: (MIT OR GPL-2.0-only)
 /* The packets of live.bpf.c for any XDP program: it is put into the one place of a table and jumped to. */
 #include "bench/live.bpf.c"
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, __u32);
-} bench_next SEC(".maps");
+#include "bench/jump.h"
 
 SEC("xdp")
 int bench_go(struct xdp_md *ctx)
 {
-	if (BENCH_MUTATE(ctx))
-		bpf_tail_call(ctx, &bench_next, 0);
-	return XDP_ABORTED;
+	return BENCH_MUTATE(ctx) ? bench_jump(ctx) : XDP_ABORTED;
 }
 
 /* What is jumped to when nothing is measured. */

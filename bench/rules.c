@@ -131,6 +131,34 @@ void ps_bench_mixed(struct ps_rule *rules, size_t n, int32_t first_id)
 	}
 }
 
+struct ps_rule_set *ps_bench_set(struct ps_rig *rig, struct ps_rule *rules, size_t n)
+{
+	struct ps_rule_set *set = NULL;
+	struct ps_error err = {0};
+
+	if (ps_rule_set_new(&set) < 0 || ps_rule_set_compile(set, rules, n, 0, &err) < 0 ||
+		ps_rule_install_prepare(&rig->view, set, 0, &err) < 0) {
+		(void)fprintf(stderr, "cannot compile: %s\n", err.message);
+		exit(1);
+	}
+	for (size_t i = 0; i < n; i++)
+		ps_rule_clear(&rules[i]);
+	return set;
+}
+
+struct ps_rule_set *ps_bench_mixed_set(struct ps_rig *rig, size_t mixed, size_t addresses)
+{
+	_cleanup_free_ struct ps_rule *rules = calloc(mixed + addresses + 1, sizeof(*rules));
+
+	if (!rules) {
+		(void)fprintf(stderr, "no memory for %zu rules\n", mixed + addresses);
+		exit(1);
+	}
+	ps_bench_mixed(rules, mixed, 0);
+	ps_bench_addresses(rules + mixed, addresses, (int32_t)mixed);
+	return ps_bench_set(rig, rules, mixed + addresses);
+}
+
 uint64_t ps_bench_now(void)
 {
 	struct timespec t;

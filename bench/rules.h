@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "common/model/rule.h"
+#include "harness.h"
 
 /* n rules over so many (16 or 64) combinations of source and destination prefix and port; zeroed memory for n. */
 void ps_bench_tuples(struct ps_rule *rules, size_t n, unsigned tuples);
@@ -15,6 +16,11 @@ void ps_bench_mixed(struct ps_rule *rules, size_t n, int32_t first_id);
 
 /* n rules that drop one IPv4 address each. */
 void ps_bench_addresses(struct ps_rule *rules, size_t n, int32_t first_id);
+
+/* A set of these rules, which are cleared, ready to be installed. Ends the program when they can't be compiled. */
+struct ps_rule_set *ps_bench_set(struct ps_rig *rig, struct ps_rule *rules, size_t n);
+/* The same of so many mixed ones, and addresses behind them. */
+struct ps_rule_set *ps_bench_mixed_set(struct ps_rig *rig, size_t mixed, size_t addresses);
 
 /* Nanoseconds of CLOCK_MONOTONIC. */
 uint64_t ps_bench_now(void);
