@@ -10,35 +10,11 @@
 #include "aggregator/conn_query.h"
 #include "common/codec/json.h"
 #include "tests/unit/memory_kernel.h"
+#include "tests/unit/some_conn.h"
 
 #define N 700
 
 static uint64_t rnd = 3;
-
-static struct ps_conn random_conn(uint64_t id)
-{
-	struct ps_conn c;
-
-	memset(&c, 0, sizeof(c));
-	c.id = id;
-	c.proto = mk_random(&rnd) % 2 ? IPPROTO_TCP : IPPROTO_UDP;
-	c.src_ip = (struct ps_addr){.family = 4, .word = {htonl(0x0a000000 + (uint32_t)(mk_random(&rnd) % 20))}};
-	c.dst_ip = (struct ps_addr){
-		.family = 6, .word = {htonl(0x20010db8), 0, 0, htonl((uint32_t)(mk_random(&rnd) % 5))}};
-	c.src_port = (uint16_t)(40000 + mk_random(&rnd) % 100);
-	c.dst_port = (uint16_t)(mk_random(&rnd) % 2 ? 443 : 53);
-	c.state = c.proto == IPPROTO_TCP ? PS_TCP_ESTABLISHED : PS_STATE_UNREPLIED;
-	(void)snprintf(c.iface, sizeof(c.iface), "eth%u", (unsigned)(mk_random(&rnd) % 3));
-	(void)snprintf(c.history, sizeof(c.history), "S%c", (char)('a' + mk_random(&rnd) % 26));
-	c.first_seen = 1000 * MK_SEC + mk_random(&rnd) % 1000;
-	c.last_seen = 2000 * MK_SEC + mk_random(&rnd) % 50;
-	c.duration = c.last_seen - c.first_seen;
-	c.loss = (double)(mk_random(&rnd) % 10) / 10;
-	c.rule_id = (int32_t)(mk_random(&rnd) % 5) - 1;
-	c.orig_packets = 1 + mk_random(&rnd) % 9;
-	c.orig_bytes = mk_random(&rnd) % 3 ? mk_random(&rnd) : UINT64_MAX - 1;
-	return c;
-}
 
 static struct ps_conn_table *table;
 
@@ -47,7 +23,7 @@ static int setup(void **state)
 	(void)state;
 	assert_int_equal(ps_conn_table_new(10000, &table), 0);
 	for (uint64_t id = 1; id <= N; id++) {
-		struct ps_conn c = random_conn(id * 16);
+		struct ps_conn c = some_conn(&rnd, id * 16, "S", 50);
 
 		assert_int_equal(
 			ps_conn_table_apply(table, &c, id % 10 == 0, 1), id % 10 == 0 ? PS_CHANGE_END : PS_CHANGE_NEW);
@@ -304,7 +280,7 @@ static void pages_of_a_changing_table(void **state)
 		c = *page.row[page.n - 1];
 		assert_true(ps_conn_table_apply(table, &c, true, 1) >= 0);
 		for (int i = 0; i < 20; i++) {
-			c = random_conn(fresh++);
+			c = some_conn(&rnd, fresh++, "S", 50);
 			(void)ps_conn_table_apply(table, &c, false, 1);
 		}
 	} while (*cursor);
@@ -333,7 +309,8 @@ static void a_scan_of_a_changing_table(void **state)
 				met[page.row[i]->id / 16]++;
 		}
 		for (int i = 0; i < 5; i++) {
-			struct ps_conn c = random_conn(i ? fresh++ : 16 * (1 + mk_random(&rnd) % (N / 10) * 10));
+			struct ps_conn c =
+				some_conn(&rnd, i ? fresh++ : 16 * (1 + mk_random(&rnd) % (N / 10) * 10), "S", 50);
 
 			c.last_seen += 100 * MK_SEC;
 			c.orig_packets += 100;
