@@ -27,7 +27,7 @@ COPY web web
 RUN if [ ! -f web/page/index.html ]; then \
 		if [ -n "$NPM_REGISTRY" ]; then export npm_config_registry="$NPM_REGISTRY"; fi \
 		&& if [ -f /probe/ca.pem ]; then export NODE_EXTRA_CA_CERTS=/probe/ca.pem; fi \
-		&& web/bundle.sh modules /work && web/bundle.sh page /work && mv /work/page web/; \
+		&& web/bundle.sh modules /bundle && web/bundle.sh page /bundle && mv /bundle/page web/; \
 	fi
 
 FROM sources AS build
