@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "aggregator/conn_query.h"
+#include "aggregator/conn_page.h"
 #include "aggregator/limits.h"
 #include "aggregator/rule_event.h"
 #include "common/base/cleanup.h"
@@ -365,7 +365,7 @@ static void publish_snapshot(struct ps_aggregator *a, const struct ps_agg_time *
 	q.limit = PS_SNAPSHOT_RECORDS;
 	q.breathe = a->config.breathe;
 	q.breathe_arg = a->config.breathe_arg;
-	if (ps_conn_query_run(&q, a->conns, page) < 0)
+	if (ps_conn_page_read(&q, a->conns, page) < 0)
 		return;
 	for (size_t i = 0; i < page->n; i++) {
 		bool ended = true;

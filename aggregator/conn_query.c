@@ -5,170 +5,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/base/cleanup.h"
 #include "common/model/record.h"
-
-/* --- order -------------------------------------------------------------------------------------- */
-
-static size_t kind_size(enum ps_kind kind)
-{
-	switch (kind) {
-	case PS_KIND_U8:
-	case PS_KIND_PROTO:
-	case PS_KIND_BOOL:
-	case PS_KIND_VIEW:
-	case PS_KIND_STATE:
-	case PS_KIND_END:
-	case PS_KIND_VERDICT:
-	case PS_KIND_DIRECTION:
-	case PS_KIND_MODE:
-		return 1;
-	case PS_KIND_U16:
-		return 2;
-	case PS_KIND_U32:
-	case PS_KIND_RULE:
-		return 4;
-	case PS_KIND_U64:
-	case PS_KIND_ID:
-	case PS_KIND_TIME:
-	case PS_KIND_SPAN:
-	case PS_KIND_RATIO:
-		return 8;
-	case PS_KIND_ADDR:
-		return sizeof(struct ps_addr);
-	case PS_KIND_NAME:
-		return PS_NAME_SIZE;
-	case PS_KIND_TEXT:
-		return PS_TEXT_SIZE;
-	}
-	return 0;
-}
-
-/* Is the key below the whole value? */
-static bool is_number(enum ps_kind kind)
-{
-	return kind != PS_KIND_ADDR && kind != PS_KIND_NAME && kind != PS_KIND_TEXT;
-}
-
-/* Of values whose keys are equal. */
-static int compare_text(const struct ps_field *f, const struct ps_conn *a, const struct ps_conn *b)
-{
-	const char *pa = (const char *)a + f->offset, *pb = (const char *)b + f->offset;
-
-	if (f->kind == PS_KIND_ADDR)
-		return ps_addr_compare((const struct ps_addr *)pa, (const struct ps_addr *)pb);
-	return strncmp(pa, pb, kind_size(f->kind));
-}
-
-/* A row with what decides its place nearly always, so that sorting hardly ever looks into the record again. */
-struct row {
-	uint64_t key; /* of two different keys the smaller one is first in ascending order */
-	uint64_t id;
-	const struct ps_conn *conn;
-};
-
-static uint64_t leading_bytes(const char *p, size_t n)
-{
-	uint64_t key = 0;
-
-	for (size_t i = 0; i < 8; i++)
-		key = key << 8 | (i < n ? (uint8_t)p[i] : 0);
-	return key;
-}
-
-static uint64_t number_at(const char *p, size_t size)
-{
-	uint8_t v8;
-	uint16_t v16;
-	uint32_t v32;
-	uint64_t v64;
-
-	switch (size) {
-	case 1:
-		memcpy(&v8, p, 1);
-		return v8;
-	case 2:
-		memcpy(&v16, p, 2);
-		return v16;
-	case 4:
-		memcpy(&v32, p, 4);
-		return v32;
-	default:
-		memcpy(&v64, p, 8);
-		return v64;
-	}
-}
-
-static struct row row_of(const struct ps_conn_query *q, const struct ps_conn *c)
-{
-	const char *p = (const char *)c + q->sort->offset;
-	uint64_t key = 0;
-
-	switch (q->sort->kind) {
-	case PS_KIND_ADDR:
-		key = (uint64_t)((const struct ps_addr *)p)->family << 56 |
-		      leading_bytes((const char *)((const struct ps_addr *)p)->word, 8) >> 8;
-		break;
-	case PS_KIND_NAME:
-	case PS_KIND_TEXT:
-		key = leading_bytes(p, strnlen(p, 8));
-		break;
-	case PS_KIND_RULE:
-		key = number_at(p, 4) ^ 0x80000000u; /* signed */
-		break;
-	default: /* a ratio is never negative, so its bits are in its order */
-		key = number_at(p, kind_size(q->sort->kind));
-	}
-	return (struct row){.key = key, .id = c->id, .conn = c};
-}
-
-/* <0: a comes before b on the pages. */
-static int compare_rows(const struct ps_conn_query *q, const struct row *a, const struct row *b)
-{
-	int r = (a->key > b->key) - (a->key < b->key);
-
-	if (!r && !is_number(q->sort->kind))
-		r = compare_text(q->sort, a->conn, b->conn);
-	if (!r)
-		r = (a->id > b->id) - (a->id < b->id);
-	return q->descending ? -r : r;
-}
-
-bool ps_conn_query_key(const struct ps_conn_query *q, const struct ps_conn *c, uint64_t *ret_key)
-{
-	const char *p = (const char *)c + q->sort->offset;
-	uint64_t key = row_of(q, c).key;
-
-	*ret_key = q->descending ? ~key : key;
-	if (q->sort->kind == PS_KIND_ADDR)
-		return ((const struct ps_addr *)p)->family != PS_FAMILY_IPV6;
-	return is_number(q->sort->kind) || strnlen(p, 8) < 8;
-}
-
-int ps_conn_query_compare(const struct ps_conn_query *q, const struct ps_conn *a, const struct ps_conn *b)
-{
-	const struct row ra = row_of(q, a), rb = row_of(q, b);
-
-	return compare_rows(q, &ra, &rb);
-}
-
-/* Of addresses and ports, the two ends may yet change places; of the rest, all but these count. */
-bool ps_conn_query_is_fixed(const struct ps_conn_query *q)
-{
-	return q->sort->offset == offsetof(struct ps_conn, id) ||
-	       q->sort->offset == offsetof(struct ps_conn, first_seen) ||
-	       q->sort->offset == offsetof(struct ps_conn, proto);
-}
 
 /*
  * --- cursor: FIELD.ORDER.VALUE.ID, the value as bytes in hexadecimal; of a field that moves FIELD.ORDER.LIST.PLACE --
  */
 
-static void cursor_write(const struct ps_conn_query *q, const struct ps_conn *last, char out[static PS_CURSOR_TEXT])
+void ps_conn_query_cursor(const struct ps_conn_query *q, const struct ps_conn *last, char out[static PS_CURSOR_TEXT])
 {
-	const uint8_t *value = (const uint8_t *)last + q->sort->offset;
-	size_t size = kind_size(q->sort->kind);
-	int n = snprintf(out, PS_CURSOR_TEXT, "%s.%c.", q->sort->name, q->descending ? 'd' : 'a');
+	const uint8_t *value = (const uint8_t *)last + q->order.field->offset;
+	size_t size = ps_conn_order_bytes(&q->order);
+	int n = snprintf(out, PS_CURSOR_TEXT, "%s.%c.", q->order.field->name, q->order.descending ? 'd' : 'a');
 
 	for (size_t i = 0; i < size; i++)
 		n += snprintf(out + n, PS_CURSOR_TEXT - (size_t)n, "%02x", value[i]);
@@ -178,8 +25,8 @@ static void cursor_write(const struct ps_conn_query *q, const struct ps_conn *la
 void ps_conn_query_walk_cursor(
 	const struct ps_conn_query *q, uint64_t list, uint64_t at, char out[static PS_CURSOR_TEXT])
 {
-	(void)snprintf(out, PS_CURSOR_TEXT, "%s.%c.%016llx.%016llx", q->sort->name, q->descending ? 'd' : 'a',
-		(unsigned long long)list, (unsigned long long)at);
+	(void)snprintf(out, PS_CURSOR_TEXT, "%s.%c.%016llx.%016llx", q->order.field->name,
+		q->order.descending ? 'd' : 'a', (unsigned long long)list, (unsigned long long)at);
 }
 
 static int hex_digit(char c)
@@ -216,14 +63,15 @@ static bool hex_number(const char *text, uint64_t *ret_number)
 static int cursor_read(struct ps_conn_query *q, const char *text, struct ps_error *err)
 {
 	char head[80];
-	bool fixed = ps_conn_query_is_fixed(q), good;
-	size_t size = fixed ? kind_size(q->sort->kind) : 8;
-	size_t n = (size_t)snprintf(head, sizeof(head), "%s.%c.", q->sort->name, q->descending ? 'd' : 'a');
+	bool fixed = ps_conn_order_is_fixed(&q->order), good;
+	size_t size = fixed ? ps_conn_order_bytes(&q->order) : 8;
+	size_t n =
+		(size_t)snprintf(head, sizeof(head), "%s.%c.", q->order.field->name, q->order.descending ? 'd' : 'a');
 	const char *second = text + n + 2 * size + 1;
 
 	good = strncmp(text, head, n) == 0 && strlen(text) == n + 2 * size + 1 + 16 && second[-1] == '.';
 	if (good && fixed)
-		good = hex_read(text + n, size, (uint8_t *)&q->cursor + q->sort->offset) &&
+		good = hex_read(text + n, size, (uint8_t *)&q->cursor + q->order.field->offset) &&
 		       hex_number(second, &q->cursor.id);
 	else if (good)
 		good = hex_number(text + n, &q->walk.list) && hex_number(second, &q->walk.at);
@@ -291,13 +139,13 @@ static int read_sort(const struct ps_value *args, struct ps_conn_query *q, struc
 		return r;
 	if (!sort)
 		sort = "last_seen";
-	q->sort = ps_schema_find(&ps_schemas[PS_RECORD_CONN], sort, strlen(sort));
-	if (!q->sort)
+	q->order.field = ps_schema_find(&ps_schemas[PS_RECORD_CONN], sort, strlen(sort));
+	if (!q->order.field)
 		return ps_error_set(
 			err, -EINVAL, 400, "bad_value", "sort", "there is no field \"%.40s\" to sort by", sort);
 	if (order && strcmp(order, "asc") != 0 && strcmp(order, "desc") != 0)
 		return ps_error_set(err, -EINVAL, 400, "bad_value", "order", "order must be asc or desc");
-	q->descending = !order || strcmp(order, "desc") == 0;
+	q->order.descending = !order || strcmp(order, "desc") == 0;
 	return 0;
 }
 
@@ -362,7 +210,7 @@ int ps_conn_query_parse(const struct ps_value *args, struct ps_conn_query *ret_q
 	return 0;
 }
 
-/* --- rows --------------------------------------------------------------------------------------- */
+/* --- which ------------------------------------------------------------------------------------- */
 
 bool ps_conn_query_matches(const struct ps_conn_query *q, const struct ps_conn *c)
 {
@@ -381,192 +229,4 @@ bool ps_conn_query_matches(const struct ps_conn_query *q, const struct ps_conn *
 	for (char *p = ps_conn_key(c, key); *p; p++)
 		*p = fold(*p);
 	return strstr(key, q->q);
-}
-
-static int by_order(const void *a, const void *b, void *query)
-{
-	return compare_rows(query, a, b);
-}
-
-static void swap(struct row *a, struct row *b)
-{
-	struct row was = *a;
-
-	*a = *b;
-	*b = was;
-}
-
-/* Puts the k first of n rows before the others, the last of them at k - 1 (Hoare's selection). */
-static void select_first(const struct ps_conn_query *q, struct row *row, size_t n, size_t k)
-{
-	size_t low = 0, high = n - 1;
-
-	while (low < high) {
-		struct row pivot = row[low + (high - low) / 2];
-		size_t i = low, j = high;
-
-		for (;; i++, j--) {
-			while (compare_rows(q, &row[i], &pivot) < 0)
-				i++;
-			while (compare_rows(q, &row[j], &pivot) > 0)
-				j--;
-			if (i >= j)
-				break;
-			swap(&row[i], &row[j]);
-		}
-		/* rows up to j come before those behind it, or are equal */
-		if (k - 1 <= j)
-			high = j;
-		else
-			low = j + 1;
-	}
-}
-
-/*
- * What is kept is what comes first of more rows than that: the page and the rows before it. When there is no room for
- * another, those behind go. So a row costs a few comparisons, also when every one of a million comes before all that
- * were met.
- */
-struct selection {
-	struct row *row;
-	size_t n, room, keep;
-	struct row last; /* of those that are kept, once there were so many */
-	bool was_full;
-};
-
-static void select_row(const struct ps_conn_query *q, struct selection *s, const struct row *added)
-{
-	if (s->was_full && compare_rows(q, added, &s->last) > 0)
-		return;
-	s->row[s->n++] = *added;
-	if (s->n < s->room)
-		return;
-	select_first(q, s->row, s->n, s->keep);
-	s->n = s->keep;
-	s->last = s->row[s->n - 1];
-	s->was_full = true;
-}
-
-/* The rows of the page, in order; *ret_n of them. */
-static struct row *page_of(const struct ps_conn_query *q, struct selection *s, size_t *ret_n)
-{
-	*ret_n = 0;
-	if (s->n <= q->offset)
-		return s->row;
-	if (s->n > s->keep)
-		select_first(q, s->row, s->n, s->keep);
-	s->n = PS_MIN(s->n, s->keep);
-	if (q->offset)
-		select_first(q, s->row, s->n, q->offset);
-	*ret_n = s->n - q->offset;
-	qsort_r(s->row + q->offset, *ret_n, sizeof(s->row[0]), by_order, (void *)(uintptr_t)q);
-	return s->row + q->offset;
-}
-
-static size_t rows_known(const struct ps_conn_table *table)
-{
-	struct ps_conn_totals totals;
-
-	ps_conn_table_totals(table, &totals);
-	return totals.live + totals.ended;
-}
-
-/* All rows of the table. Returns how many of those that match come after the cursor. */
-static size_t select_all(const struct ps_conn_query *q, const struct ps_conn_table *table, struct selection *s,
-	struct ps_conn_page *page)
-{
-	const struct row cursor = row_of(q, &q->cursor);
-	size_t position = 0, looks = 0, following = 0;
-	const struct ps_conn *c;
-	bool ended;
-
-	while ((c = ps_conn_table_next(table, &position, &ended))) {
-		struct row row;
-
-		if (q->breathe && ++looks % PS_BREATH_ROWS == 0) {
-			q->breathe(q->breathe_arg);
-			position--; /* this one again: it may have gone */
-			continue;
-		}
-		if ((ended && !q->ended) || !ps_conn_query_matches(q, c))
-			continue;
-		page->total++;
-		row = row_of(q, c);
-		if (q->has_cursor && compare_rows(q, &row, &cursor) <= 0)
-			continue;
-		following++;
-		select_row(q, s, &row);
-	}
-	return following;
-}
-
-/* The default of those who only want to see what goes on: the table knows it without looking at the others. */
-static bool is_plain(const struct ps_conn_query *q)
-{
-	return q->sort->offset == offsetof(struct ps_conn, last_seen) && !q->has_cursor && !q->ended && q->proto < 0 &&
-	       q->state < 0 && q->port < 0 && !q->ip.family && !q->q[0];
-}
-
-static size_t select_seen(const struct ps_conn_query *q, const struct ps_conn_table *table, struct selection *s,
-	struct ps_conn_page *page)
-{
-	struct ps_conn_totals totals;
-	const struct ps_conn *c;
-	size_t position = 0;
-
-	for (;;) {
-		struct row row;
-		uint64_t last = s->was_full ? s->last.key : q->descending ? 0 : UINT64_MAX;
-
-		c = ps_conn_table_seen(table, &position, q->descending ? last : 0, q->descending ? UINT64_MAX : last);
-		if (!c)
-			break;
-		row = row_of(q, c);
-		select_row(q, s, &row);
-	}
-	ps_conn_table_totals(table, &totals);
-	page->total = totals.live;
-	return totals.live;
-}
-
-int ps_conn_query_run(const struct ps_conn_query *q, const struct ps_conn_table *table, struct ps_conn_page *ret_page)
-{
-	struct selection s = {.keep = q->offset + q->limit};
-	_cleanup_free_ struct row *rows = NULL;
-	size_t following;
-	struct row *first;
-
-	s.room = PS_MIN(2 * s.keep, rows_known(table) + 1); /* room for all: nothing needs to go */
-	s.row = rows = malloc(s.room * sizeof(*rows));
-	if (!rows)
-		return -ENOMEM;
-	ret_page->total = 0;
-	ret_page->next[0] = '\0';
-	following = is_plain(q) ? select_seen(q, table, &s, ret_page) : select_all(q, table, &s, ret_page);
-	first = page_of(q, &s, &ret_page->n);
-	for (size_t i = 0; i < ret_page->n; i++)
-		ret_page->row[i] = first[i].conn;
-	ret_page->more = ret_page->n && following > q->offset + ret_page->n;
-	if (ret_page->more && ps_conn_query_is_fixed(q))
-		cursor_write(q, ret_page->row[ret_page->n - 1], ret_page->next);
-	return 0;
-}
-
-bool ps_conn_query_scan(const struct ps_conn_query *q, const struct ps_conn_table *table, size_t *position,
-	struct ps_conn_page *ret_page)
-{
-	const struct ps_conn *c = NULL;
-	bool ended;
-
-	ret_page->n = ret_page->total = 0;
-	ret_page->more = false;
-	ret_page->next[0] = '\0';
-	for (size_t looks = 0; looks < PS_SCAN_LOOKS && ret_page->n < q->limit; looks++) {
-		c = ps_conn_table_next(table, position, &ended);
-		if (!c)
-			return false;
-		if ((!ended || q->ended) && ps_conn_query_matches(q, c))
-			ret_page->row[ret_page->n++] = c;
-	}
-	return true;
 }

@@ -231,13 +231,13 @@ static const struct ps_conn *record_of(const struct place *p)
 	return (const struct ps_conn *)(uintptr_t)p->id;
 }
 
-static int by_text(const void *a, const void *b, void *query)
+static int by_text(const void *a, const void *b, void *order)
 {
 	const struct place *x = a, *y = b;
 
 	if (x->key != y->key)
 		return x->key < y->key ? -1 : 1;
-	return ps_conn_query_compare(query, record_of(x), record_of(y));
+	return ps_conn_order_compare(order, record_of(x), record_of(y));
 }
 
 /* Sorts them all; the place in the order is the key then. */
@@ -245,7 +245,7 @@ static void sort_texts(struct list *l, const struct ps_conn_query *q, const stru
 {
 	for (size_t i = 0; i < l->n; i++)
 		l->place[i].id = (uintptr_t)ps_conn_table_find(table, l->place[i].id ^ flip, NULL);
-	qsort_r(l->place, l->n, sizeof(l->place[0]), by_text, (void *)(uintptr_t)q);
+	qsort_r(l->place, l->n, sizeof(l->place[0]), by_text, (void *)(uintptr_t)&q->order);
 	for (size_t i = 0; i < l->n; i++)
 		l->place[i] = (struct place){.key = i, .id = record_of(&l->place[i])->id ^ flip};
 }
@@ -254,7 +254,7 @@ static void fill(
 	struct list *l, const struct ps_conn_query *q, const struct ps_conn_table *table, const struct known *known)
 {
 	const struct first *f = known->first;
-	uint64_t flip = q->descending ? UINT64_MAX : 0;
+	uint64_t flip = q->order.descending ? UINT64_MAX : 0;
 	const struct ps_conn *c;
 	size_t position = 0;
 	bool ended, keys_tell = true;
@@ -265,9 +265,9 @@ static void fill(
 		if ((ended && !q->ended) || !ps_conn_query_matches(q, c))
 			continue;
 		l->total++;
-		if (known_has(known, c->id) || (f->skipped.id && ps_conn_query_compare(q, c, &f->skipped) < 0))
+		if (known_has(known, c->id) || (f->skipped.id && ps_conn_order_compare(&q->order, c, &f->skipped) < 0))
 			continue;
-		keys_tell &= ps_conn_query_key(q, c, &p->key);
+		keys_tell &= ps_conn_order_key(&q->order, c, &p->key);
 		p->id = c->id ^ flip;
 		l->n++;
 	}
@@ -327,10 +327,10 @@ static int list_make(struct ps_conn_walks *w, const struct ps_conn_query *q, con
 static int first_page(struct ps_conn_walks *w, const struct ps_conn_query *q, const struct ps_conn_table *table,
 	uint64_t now, struct ps_conn_page *page)
 {
-	int r = ps_conn_query_run(q, table, page);
+	int r = ps_conn_page_read(q, table, page);
 	struct first *f;
 
-	if (r < 0 || !page->more || ps_conn_query_is_fixed(q))
+	if (r < 0 || !page->more || ps_conn_order_is_fixed(&q->order))
 		return r;
 	while (w->oldest && w->first_bytes + first_size(page->n) > PS_WALK_FIRST_BYTES)
 		first_remove(w, &w->oldest);
@@ -352,13 +352,13 @@ static int first_page(struct ps_conn_walks *w, const struct ps_conn_query *q, co
 int ps_conn_walks_page(struct ps_conn_walks *w, const struct ps_conn_query *q, const struct ps_conn_table *table,
 	uint64_t now, struct ps_conn_page *ret_page, struct ps_error *err)
 {
-	uint64_t flip = q->descending ? UINT64_MAX : 0;
+	uint64_t flip = q->order.descending ? UINT64_MAX : 0;
 	struct list *l;
 	size_t at;
 	int r;
 
 	ps_conn_walks_forget(w, now);
-	if (!q->has_cursor || ps_conn_query_is_fixed(q))
+	if (!q->has_cursor || ps_conn_order_is_fixed(&q->order))
 		return first_page(w, q, table, now, ret_page);
 	l = list_find(w, q->walk.list);
 	r = l ? 0 : list_make(w, q, table, now, &l, err);

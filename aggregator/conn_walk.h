@@ -7,7 +7,7 @@
  * what the table has of those connections now. What has ended meanwhile, or matches no more, is passed over. A cursor
  * names a list and a place in it, so a page can be asked for again.
  *
- * An order that keeps still (ps_conn_query_is_fixed) needs none of this.
+ * An order that keeps still (ps_conn_order_is_fixed) needs none of this.
  *
  * Memory: 8 bytes for each row of a first page, 16 for each row of a list; bounded (PS_WALK_FIRST_BYTES,
  * PS_WALK_LIST_BYTES, PS_WALK_LISTS). Of first pages the oldest is forgotten when there are too many. A list that
@@ -16,7 +16,7 @@
 #ifndef PS_AGG_CONN_WALK_H
 #define PS_AGG_CONN_WALK_H
 
-#include "aggregator/conn_query.h"
+#include "aggregator/conn_page.h"
 
 struct ps_conn_walks;
 
@@ -25,7 +25,7 @@ int ps_conn_walks_new(uint64_t seed, struct ps_conn_walks **ret_walks);
 void ps_conn_walks_free(struct ps_conn_walks **walks);
 
 /*
- * One page, as ps_conn_query_run, with its cursor. An offset of the first page leaves rows out of the walk; there a
+ * One page, as ps_conn_page_read, with its cursor. An offset of the first page leaves rows out of the walk; there a
  * connection that moves may be missed. now: boot time, ns. -ENOMEM; -ESTALE (410): the list of the cursor is not kept
  * any more; -EBUSY (503): there are too many lists.
  */

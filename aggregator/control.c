@@ -232,7 +232,7 @@ static int conns_scan(struct ps_call *c)
 		return r;
 	if (!position)
 		ps_aggregator_refresh(c->a, c->now);
-	if (ps_conn_query_scan(&q, c->a->conns, &position, page))
+	if (ps_conn_page_scan(&q, c->a->conns, &position, page))
 		(void)snprintf(next, sizeof(next), "%llx-%zx", (unsigned long long)epoch, position);
 	r = begin_page(c, PS_RECORD_CONN, 0, next);
 	if (r >= 0)

@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "aggregator/aggregator.h"
-#include "aggregator/conn_query.h"
+#include "aggregator/conn_page.h"
 #include "tests/unit/feed_message.h"
 #include "tests/unit/memory_kernel.h"
 #include "tests/unit/tempdir.h"
