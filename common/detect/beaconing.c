@@ -4,7 +4,6 @@
  * that call at even intervals by nature (time, names, leases) are left out; health checks and agents that report are
  * not: they are the same thing with a good purpose.
  */
-#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <netinet/in.h>
@@ -13,6 +12,7 @@
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
 #include "common/detect/detector.h"
+#include "common/detect/pairs.h"
 #include "common/detect/range.h"
 #include "common/detect/traits.h"
 
@@ -32,36 +32,9 @@ struct pair {
 	uint32_t n;                             /* intervals so far */
 };
 
-struct beaconing {
-	const struct ps_detect_config *config;
-	struct ps_tracks *pairs;
-};
-
-static void destroy(void *state)
-{
-	struct beaconing *d = state;
-
-	if (!d)
-		return;
-	ps_tracks_free(&d->pairs);
-	free(d);
-}
-
 static int create(const struct ps_detect_config *config, void **ret_state)
 {
-	struct beaconing *d = calloc(1, sizeof(*d));
-	int r;
-
-	if (!d)
-		return -ENOMEM;
-	d->config = config;
-	r = ps_tracks_new(sizeof(struct ps_track_key), sizeof(struct pair), PS_BEACON_PAIRS_MAX, NULL, NULL, &d->pairs);
-	if (r < 0) {
-		destroy(d);
-		return r;
-	}
-	*ret_state = d;
-	return 0;
+	return ps_pairs_new(config, sizeof(struct pair), PS_BEACON_PAIRS_MAX, ret_state);
 }
 
 static void begin_anew(struct pair *p, const struct ps_conn *c)
@@ -70,7 +43,7 @@ static void begin_anew(struct pair *p, const struct ps_conn *c)
 	ps_recent_add(&p->recent, c->id);
 }
 
-static void call(const struct beaconing *d, struct pair *p, const struct ps_conn *c)
+static void call(const struct ps_pairs *d, struct pair *p, const struct ps_conn *c)
 {
 	uint64_t interval = c->first_seen > p->began ? c->first_seen - p->began : 0;
 
@@ -90,7 +63,7 @@ static void call(const struct beaconing *d, struct pair *p, const struct ps_conn
 
 static void conn(void *state, const struct ps_sight *sight)
 {
-	struct beaconing *d = state;
+	struct ps_pairs *d = state;
 	const struct ps_conn *c = sight->conn;
 	struct ps_track_key key = {.a = c->src_ip, .b = c->dst_ip, .port = c->dst_port, .proto = c->proto};
 	struct pair *p;
@@ -99,7 +72,7 @@ static void conn(void *state, const struct ps_sight *sight)
 		(ps_service_traits(c->proto, c->dst_port) | ps_service_traits(c->proto, c->src_port)) &
 			PS_SERVICE_PERIODIC)
 		return;
-	p = sight->begun ? ps_tracks_get(d->pairs, &key, sight->now) : ps_tracks_find(d->pairs, &key);
+	p = sight->begun ? ps_tracks_get(d->tracks, &key, sight->now) : ps_tracks_find(d->tracks, &key);
 	if (!p)
 		return;
 	if (sight->begun)
@@ -138,8 +111,8 @@ static double deviation(const struct pair *p, uint32_t n, double *ret_mean)
 	return 100 * sqrt(squares / (far > 0 ? n - 1 : n)) / mean;
 }
 
-static void judge_pair(const struct beaconing *d, const struct ps_track_key *key, struct pair *p, uint64_t now,
-	struct ps_incidents *in)
+static void judge_pair(
+	const struct ps_pairs *d, const struct ps_track_key *key, struct pair *p, uint64_t now, struct ps_incidents *in)
 {
 	uint32_t n = PS_MIN(p->n, PS_BEACON_INTERVALS);
 	bool within = ps_addr_is_private(&key->a) && ps_addr_is_private(&key->b);
@@ -181,23 +154,16 @@ static void judge_pair(const struct beaconing *d, const struct ps_track_key *key
 
 static void judge(void *state, uint64_t now, struct ps_incidents *incidents)
 {
-	struct beaconing *d = state;
+	struct ps_pairs *d = state;
 	const void *key;
 	uint64_t touched;
 	uint32_t cursor = 0;
 	struct pair *p;
 
-	while ((p = ps_tracks_walk(d->pairs, &cursor, &key, &touched)) && ps_detect_is_recent(touched, now))
+	while ((p = ps_tracks_walk(d->tracks, &cursor, &key, &touched)) && ps_detect_is_recent(touched, now))
 		judge_pair(d, key, p, now, incidents);
-	ps_tracks_expire(d->pairs, ps_detect_back(now, d->config->beacon_max + d->config->grace));
-}
-
-static void usage(const void *state, struct ps_tracks_usage *sum)
-{
-	const struct beaconing *d = state;
-
-	ps_tracks_usage(d->pairs, sum);
+	ps_tracks_expire(d->tracks, ps_detect_back(now, d->config->beacon_max + d->config->grace));
 }
 
 const struct ps_detector ps_detector_beaconing = {
-	.create = create, .destroy = destroy, .conn = conn, .judge = judge, .usage = usage};
+	.create = create, .destroy = ps_pairs_destroy, .conn = conn, .judge = judge, .usage = ps_pairs_usage};

@@ -2,15 +2,14 @@
  * Brute force: many connections of one source to one service that asks for a login, each of which said something, was
  * short, small and is over. What was said is not read: a script that logs in ten times in two minutes looks the same.
  */
-#include <errno.h>
 #include <inttypes.h>
 #include <netinet/in.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
 #include "common/detect/detector.h"
+#include "common/detect/pairs.h"
 #include "common/detect/range.h"
 #include "common/detect/traits.h"
 #include "common/detect/window.h"
@@ -21,40 +20,13 @@ struct pair {
 	uint64_t first, last, added;
 };
 
-struct brute_force {
-	const struct ps_detect_config *config;
-	struct ps_tracks *pairs;
-};
-
-static void destroy(void *state)
-{
-	struct brute_force *d = state;
-
-	if (!d)
-		return;
-	ps_tracks_free(&d->pairs);
-	free(d);
-}
-
 static int create(const struct ps_detect_config *config, void **ret_state)
 {
-	struct brute_force *d = calloc(1, sizeof(*d));
-	int r;
-
-	if (!d)
-		return -ENOMEM;
-	d->config = config;
-	r = ps_tracks_new(sizeof(struct ps_track_key), sizeof(struct pair), PS_BRUTE_PAIRS_MAX, NULL, NULL, &d->pairs);
-	if (r < 0) {
-		destroy(d);
-		return r;
-	}
-	*ret_state = d;
-	return 0;
+	return ps_pairs_new(config, sizeof(struct pair), PS_BRUTE_PAIRS_MAX, ret_state);
 }
 
 /* Did both sides talk, briefly? */
-static bool is_try(const struct brute_force *d, const struct ps_conn *c)
+static bool is_try(const struct ps_pairs *d, const struct ps_conn *c)
 {
 	return !c->midstream && strchr(c->history, 'D') && strchr(c->history, 'd') &&
 	       c->duration <= d->config->brute_duration && c->orig_bytes + c->resp_bytes <= d->config->brute_bytes;
@@ -62,7 +34,7 @@ static bool is_try(const struct brute_force *d, const struct ps_conn *c)
 
 static void conn(void *state, const struct ps_sight *sight)
 {
-	struct brute_force *d = state;
+	struct ps_pairs *d = state;
 	const struct ps_conn *c = sight->conn;
 	struct ps_track_key key = {.a = c->src_ip, .b = c->dst_ip, .port = c->dst_port};
 	uint64_t span = d->config->brute_window, held;
@@ -71,7 +43,7 @@ static void conn(void *state, const struct ps_sight *sight)
 	if (c->proto != IPPROTO_TCP || !sight->closed ||
 		!(ps_service_traits(c->proto, c->dst_port) & PS_SERVICE_LOGIN) || !is_try(d, c))
 		return;
-	p = ps_tracks_get(d->pairs, &key, sight->now);
+	p = ps_tracks_get(d->tracks, &key, sight->now);
 	if (!p)
 		return;
 	held = ps_window_sum(&p->tries, span, ps_detect_back(c->last_seen, span), c->last_seen);
@@ -84,8 +56,8 @@ static void conn(void *state, const struct ps_sight *sight)
 	ps_recent_add(&p->recent, c->id);
 }
 
-static void judge_pair(const struct brute_force *d, const struct ps_track_key *key, struct pair *p, uint64_t now,
-	struct ps_incidents *in)
+static void judge_pair(
+	const struct ps_pairs *d, const struct ps_track_key *key, struct pair *p, uint64_t now, struct ps_incidents *in)
 {
 	uint64_t span = d->config->brute_window;
 	uint64_t tries = ps_window_sum(&p->tries, span, ps_detect_back(now, span), now), seconds = span / PS_NSEC;
@@ -121,23 +93,16 @@ static void judge_pair(const struct brute_force *d, const struct ps_track_key *k
 
 static void judge(void *state, uint64_t now, struct ps_incidents *incidents)
 {
-	struct brute_force *d = state;
+	struct ps_pairs *d = state;
 	const void *key;
 	uint64_t touched;
 	uint32_t cursor = 0;
 	struct pair *p;
 
-	while ((p = ps_tracks_walk(d->pairs, &cursor, &key, &touched)) && ps_detect_is_recent(touched, now))
+	while ((p = ps_tracks_walk(d->tracks, &cursor, &key, &touched)) && ps_detect_is_recent(touched, now))
 		judge_pair(d, key, p, now, incidents);
-	ps_tracks_expire(d->pairs, ps_detect_back(now, 2 * d->config->brute_window));
-}
-
-static void usage(const void *state, struct ps_tracks_usage *sum)
-{
-	const struct brute_force *d = state;
-
-	ps_tracks_usage(d->pairs, sum);
+	ps_tracks_expire(d->tracks, ps_detect_back(now, 2 * d->config->brute_window));
 }
 
 const struct ps_detector ps_detector_brute_force = {
-	.create = create, .destroy = destroy, .conn = conn, .judge = judge, .usage = usage};
+	.create = create, .destroy = ps_pairs_destroy, .conn = conn, .judge = judge, .usage = ps_pairs_usage};

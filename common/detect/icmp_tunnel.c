@@ -7,14 +7,13 @@
  * Records tell of packets and bytes so far, at most once a second; the size is the mean of what came since the record
  * before.
  */
-#include <errno.h>
 #include <inttypes.h>
 #include <netinet/in.h>
-#include <stdlib.h>
 
 #include "common/base/cleanup.h"
 #include "common/detect/detector.h"
 #include "common/detect/echo.h"
+#include "common/detect/pairs.h"
 #include "common/detect/range.h"
 #include "common/detect/traits.h"
 #include "common/detect/window.h"
@@ -38,36 +37,9 @@ struct pair {
 	uint64_t first, last, added;
 };
 
-struct icmp_tunnel {
-	const struct ps_detect_config *config;
-	struct ps_tracks *pairs; /* (who asks, who is asked) */
-};
-
-static void destroy(void *state)
-{
-	struct icmp_tunnel *d = state;
-
-	if (!d)
-		return;
-	ps_tracks_free(&d->pairs);
-	free(d);
-}
-
 static int create(const struct ps_detect_config *config, void **ret_state)
 {
-	struct icmp_tunnel *d = calloc(1, sizeof(*d));
-	int r;
-
-	if (!d)
-		return -ENOMEM;
-	d->config = config;
-	r = ps_tracks_new(sizeof(struct ps_track_key), sizeof(struct pair), PS_TUNNEL_PAIRS_MAX, NULL, NULL, &d->pairs);
-	if (r < 0) {
-		destroy(d);
-		return r;
-	}
-	*ret_state = d;
-	return 0;
+	return ps_pairs_new(config, sizeof(struct pair), PS_TUNNEL_PAIRS_MAX, ret_state);
 }
 
 static bool differs(uint64_t a, uint64_t b)
@@ -79,7 +51,7 @@ static bool differs(uint64_t a, uint64_t b)
 
 static void icmp(void *state, const struct ps_icmp *i, uint64_t now)
 {
-	struct icmp_tunnel *d = state;
+	struct ps_pairs *d = state;
 	bool request = ps_echo_is_request(i);
 	struct ps_track_key key = {.a = request ? i->src_ip : i->dst_ip, .b = request ? i->dst_ip : i->src_ip};
 	uint64_t span = d->config->tunnel_window, packets = i->packets, bytes = i->bytes, size;
@@ -88,7 +60,7 @@ static void icmp(void *state, const struct ps_icmp *i, uint64_t now)
 
 	if ((!request && !ps_echo_is_reply(i)) || ps_addr_is_group(&key.b))
 		return;
-	p = ps_tracks_get(d->pairs, &key, now);
+	p = ps_tracks_get(d->tracks, &key, now);
 	if (!p)
 		return;
 	w = request ? &p->request : &p->reply;
@@ -131,8 +103,8 @@ static uint64_t excess(uint64_t requests, uint64_t asked, uint64_t replies, uint
 	return ask && answer > ask ? (answer - ask) * 100 / ask : 0;
 }
 
-static void judge_pair(const struct icmp_tunnel *d, const struct ps_track_key *key, struct pair *p, uint64_t now,
-	struct ps_incidents *in)
+static void judge_pair(
+	const struct ps_pairs *d, const struct ps_track_key *key, struct pair *p, uint64_t now, struct ps_incidents *in)
 {
 	const struct ps_detect_config *config = d->config;
 	uint64_t span = config->tunnel_window, from = ps_detect_back(now, span);
@@ -176,23 +148,16 @@ static void judge_pair(const struct icmp_tunnel *d, const struct ps_track_key *k
 
 static void judge(void *state, uint64_t now, struct ps_incidents *incidents)
 {
-	struct icmp_tunnel *d = state;
+	struct ps_pairs *d = state;
 	const void *key;
 	uint64_t touched;
 	uint32_t cursor = 0;
 	struct pair *p;
 
-	while ((p = ps_tracks_walk(d->pairs, &cursor, &key, &touched)) && ps_detect_is_recent(touched, now))
+	while ((p = ps_tracks_walk(d->tracks, &cursor, &key, &touched)) && ps_detect_is_recent(touched, now))
 		judge_pair(d, key, p, now, incidents);
-	ps_tracks_expire(d->pairs, ps_detect_back(now, 2 * d->config->tunnel_window));
-}
-
-static void usage(const void *state, struct ps_tracks_usage *sum)
-{
-	const struct icmp_tunnel *d = state;
-
-	ps_tracks_usage(d->pairs, sum);
+	ps_tracks_expire(d->tracks, ps_detect_back(now, 2 * d->config->tunnel_window));
 }
 
 const struct ps_detector ps_detector_icmp_tunnel = {
-	.create = create, .destroy = destroy, .icmp = icmp, .judge = judge, .usage = usage};
+	.create = create, .destroy = ps_pairs_destroy, .icmp = icmp, .judge = judge, .usage = ps_pairs_usage};

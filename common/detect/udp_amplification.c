@@ -4,14 +4,13 @@
  * answers of a service come that it has not asked for, often from many reflectors. Only services that are known to
  * amplify are looked at: a download over QUIC has the same shape.
  */
-#include <errno.h>
 #include <inttypes.h>
 #include <netinet/in.h>
-#include <stdlib.h>
 
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
 #include "common/detect/detector.h"
+#include "common/detect/pairs.h"
 #include "common/detect/range.h"
 #include "common/detect/traits.h"
 #include "common/detect/window.h"
@@ -27,36 +26,9 @@ struct pair {
 	uint64_t first, last, added;
 };
 
-struct udp_amplification {
-	const struct ps_detect_config *config;
-	struct ps_tracks *pairs;
-};
-
-static void destroy(void *state)
-{
-	struct udp_amplification *d = state;
-
-	if (!d)
-		return;
-	ps_tracks_free(&d->pairs);
-	free(d);
-}
-
 static int create(const struct ps_detect_config *config, void **ret_state)
 {
-	struct udp_amplification *d = calloc(1, sizeof(*d));
-	int r;
-
-	if (!d)
-		return -ENOMEM;
-	d->config = config;
-	r = ps_tracks_new(sizeof(struct ps_track_key), sizeof(struct pair), PS_AMP_PAIRS_MAX, NULL, NULL, &d->pairs);
-	if (r < 0) {
-		destroy(d);
-		return r;
-	}
-	*ret_state = d;
-	return 0;
+	return ps_pairs_new(config, sizeof(struct pair), PS_AMP_PAIRS_MAX, ret_state);
 }
 
 /* Which track the record belongs to; false: to none. */
@@ -78,7 +50,7 @@ static bool key_of(const struct ps_conn *c, struct ps_track_key *ret_key)
 
 static void conn(void *state, const struct ps_sight *sight)
 {
-	struct udp_amplification *d = state;
+	struct ps_pairs *d = state;
 	const struct ps_conn *c = sight->conn;
 	uint64_t span = d->config->amp_window, answered;
 	struct ps_track_key key;
@@ -86,7 +58,7 @@ static void conn(void *state, const struct ps_sight *sight)
 
 	if (!(sight->orig_bytes || sight->resp_bytes) || !key_of(c, &key))
 		return;
-	p = ps_tracks_get(d->pairs, &key, sight->now);
+	p = ps_tracks_get(d->tracks, &key, sight->now);
 	if (!p)
 		return;
 	answered = key.proto == ASKED ? sight->resp_bytes : sight->orig_bytes;
@@ -133,8 +105,8 @@ static void draft_unasked(
 		ps_finding_target(&f->target, target), answered, service, ps_finding_target(&from, source));
 }
 
-static void judge_pair(const struct udp_amplification *d, const struct ps_track_key *key, struct pair *p, uint64_t now,
-	struct ps_incidents *in)
+static void judge_pair(
+	const struct ps_pairs *d, const struct ps_track_key *key, struct pair *p, uint64_t now, struct ps_incidents *in)
 {
 	const struct ps_detect_config *config = d->config;
 	uint64_t span = config->amp_window, from = ps_detect_back(now, span);
@@ -169,23 +141,16 @@ static void judge_pair(const struct udp_amplification *d, const struct ps_track_
 
 static void judge(void *state, uint64_t now, struct ps_incidents *incidents)
 {
-	struct udp_amplification *d = state;
+	struct ps_pairs *d = state;
 	const void *key;
 	uint64_t touched;
 	uint32_t cursor = 0;
 	struct pair *p;
 
-	while ((p = ps_tracks_walk(d->pairs, &cursor, &key, &touched)) && ps_detect_is_recent(touched, now))
+	while ((p = ps_tracks_walk(d->tracks, &cursor, &key, &touched)) && ps_detect_is_recent(touched, now))
 		judge_pair(d, key, p, now, incidents);
-	ps_tracks_expire(d->pairs, ps_detect_back(now, 2 * d->config->amp_window));
-}
-
-static void usage(const void *state, struct ps_tracks_usage *sum)
-{
-	const struct udp_amplification *d = state;
-
-	ps_tracks_usage(d->pairs, sum);
+	ps_tracks_expire(d->tracks, ps_detect_back(now, 2 * d->config->amp_window));
 }
 
 const struct ps_detector ps_detector_udp_amplification = {
-	.create = create, .destroy = destroy, .conn = conn, .judge = judge, .usage = usage};
+	.create = create, .destroy = ps_pairs_destroy, .conn = conn, .judge = judge, .usage = ps_pairs_usage};
