@@ -47,6 +47,8 @@ static void common_headers(struct ps_exchange *x)
 
 static void done(struct ps_exchange *x)
 {
+	if (!(x->req.method & PS_HTTP_SAFE))
+		x->gateway->changes++; /* before whoever asked for it can ask what became of it */
 	ps_share_answered(x);
 	x->done(x);
 }

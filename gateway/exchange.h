@@ -30,6 +30,7 @@ struct ps_gateway {
 		size_t connections; /* open, event streams among them */
 	} totals;
 	struct ps_share *shares; /* questions that are being asked (share.h) */
+	uint64_t changes;        /* requests answered that may have changed something */
 	unsigned large_lists;    /* lists of more than one page that are being put together */
 };
 
@@ -41,6 +42,7 @@ struct ps_exchange {
 	size_t body_left;         /* bytes that the body may still have */
 	struct ps_upload *upload; /* takes the body apart as it comes; NULL = it is kept in req.body; owned */
 	struct ps_value *args;    /* the query, as the route's parameters say; for the handler to add to; owned */
+	uint64_t now;             /* boot time, ns, when the transport last took it up: not later than it is */
 	char peer[PS_ADDR_TEXT];  /* req.peer as text: what the other parts are told */
 	/* Given by the transport: the response is complete. The exchange may be gone when it returns. */
 	void (*done)(struct ps_exchange *x);

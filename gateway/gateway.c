@@ -2,7 +2,6 @@
 #include <errno.h>
 
 #include "common/base/cleanup.h"
-#include "common/base/clock.h"
 #include "gateway/exchange.h"
 #include "gateway/param.h"
 #include "gateway/route.h"
@@ -23,7 +22,7 @@ static int find_route(struct ps_exchange *x)
 	unsigned allow = 0;
 	int r = ps_route_find(x->req.method, x->req.path, &x->route, &x->req.param, &allow);
 	enum ps_scope scope = x->route ? x->route->scope : PS_SCOPE_READ;
-	int access = ps_access_token(&x->gateway->access, &x->req, scope, ps_clock_boot(), &err);
+	int access = ps_access_token(&x->gateway->access, &x->req, scope, x->now, &err);
 
 	if (access < 0)
 		return refuse(x, access, &err);

@@ -75,6 +75,7 @@ struct ps_http_headers {
 	const char *if_match;
 	const char *accept;
 	const char *accept_encoding;
+	const char *cache_control;
 };
 
 struct ps_http_request {

@@ -19,6 +19,11 @@
  * page of half as many would cost a tenth more. */
 #define PS_EXPORT_PAGE 500
 
+/* Answers that are given again. */
+#define PS_SHARE_AGE_MS 50 /* no eye sees it, and whoever asks twenty times a second measures nothing faster */
+#define PS_SHARE_CROWD 8   /* waiting for one answer at once: no script that compares two of its answers */
+#define PS_SHARE_KEEP_MAX (256 << 10) /* bytes of the longest that is kept: 150 connections */
+
 /* Wrong tokens. */
 #define PS_FAILURES_ALLOWED 10 /* of one address in a window: a person's slips; guessing 2^256 it does not help */
 #define PS_FAILURES_WINDOW_NS 60000000000ull

@@ -17,6 +17,7 @@
 #include "gateway/exchange.h"
 #include "gateway/listen.h"
 #include "gateway/server.h"
+#include "gateway/share.h"
 #include "gateway/token.h"
 
 struct settings {
@@ -102,12 +103,19 @@ static void forget_forward(struct ps_gateway **gateway)
 		(*gateway)->forward = NULL;
 }
 
+static void forget_answers(struct ps_gateway **gateway)
+{
+	if (*gateway)
+		ps_shares_free(*gateway);
+}
+
 static int serve(const struct settings *s, struct ps_error *err)
 {
 	_cleanup_(ps_bus_free) struct ps_bus *bus = NULL;
 	_cleanup_(ps_loop_free) struct ps_loop *loop = NULL;
 	static struct ps_tokens tokens;
 	_cleanup_free_ struct ps_gateway *gateway = calloc(1, sizeof(*gateway)); /* 16 kB: not for the stack */
+	_cleanup_(forget_answers) struct ps_gateway *keeps = gateway;            /* when nobody is answered any more */
 	_cleanup_(ps_events_free) struct ps_events *events = NULL;
 	_cleanup_(ps_server_free) struct ps_server *server = NULL;
 	_cleanup_(forget_forward) struct ps_gateway *forgets = gateway;

@@ -9,15 +9,16 @@
 #include "common/limits.h"
 #include "gateway/handlers.h"
 #include "gateway/http.h"
+#include "gateway/limits.h"
 #include "gateway/param.h"
 
 #define PS_PART_NONE PS_PARTS
 #define ps_params_none NULL
 
 const struct ps_route ps_routes[] = {
-#define PS_ROUTE(method, pattern, name, part, op, scope, body_max, timeout_ms, params, body, answers, doc) \
+#define PS_ROUTE(method, pattern, name, part, op, scope, body_max, timeout_ms, age_ms, params, body, answers, doc) \
 	{PS_HTTP_##method, pattern, ps_handle_##name, PS_PART_##part, op, PS_SCOPE_##scope, body_max, timeout_ms, \
-		ps_params_##params, body, answers, doc},
+		age_ms, ps_params_##params, body, answers, doc},
 #include "gateway/route.def"
 };
 const size_t ps_n_routes = PS_ARRAY_SIZE(ps_routes);

@@ -21,6 +21,7 @@ struct ps_route {
 	enum ps_scope scope; /* what the token of whoever asks must allow */
 	size_t body_max;
 	int timeout_ms;
+	unsigned age_ms;               /* that an answer may have when many ask the same (share.h) */
 	const struct ps_param *params; /* NULL: the query is not looked at */
 	const char *body, *answers;    /* for the API document (openapi.h) */
 	const char *doc;

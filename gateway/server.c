@@ -27,6 +27,7 @@ struct ps_server {
 	int run_timer; /* libmicrohttpd's next time-out */
 	int tick_timer;
 	struct ps_clients clients;
+	uint64_t now; /* boot time when libmicrohttpd's present round began: near enough for deadlines of seconds */
 	bool stopping;
 };
 
@@ -41,11 +42,6 @@ struct request {
 	bool running; /* the handler was called */
 	bool suspended;
 };
-
-static uint64_t seconds_from_now(uint64_t s)
-{
-	return ps_clock_boot() + s * PS_NSEC;
-}
 
 /* --- connections -------------------------------------------------------------------------------- */
 
@@ -136,8 +132,8 @@ static void on_connection(
 		info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
 		fd = info ? info->connect_fd : -1;
 		/* Without memory it is served without a deadline of ours: libmicrohttpd's idle time-out remains. */
-		*socket_context = c = ps_client_new(
-			&s->clients, fd, &addr, seconds_from_now(PS_HTTP_REQUEST_TIMEOUT_S), ps_clock_boot());
+		*socket_context = c =
+			ps_client_new(&s->clients, fd, &addr, s->now + PS_HTTP_REQUEST_TIMEOUT_S * PS_NSEC, s->now);
 		if (c)
 			local_address(c);
 	} else {
@@ -157,10 +153,11 @@ static struct ps_client *client_of(struct MHD_Connection *connection)
 	return info ? info->socket_context : NULL;
 }
 
-static void client_deadline(struct ps_client *c, uint64_t s)
+/* Seconds from now; 0: none. */
+static void client_deadline(struct ps_client *c, uint64_t now, uint64_t s)
 {
 	if (c)
-		c->deadline = s ? seconds_from_now(s) : UINT64_MAX;
+		c->deadline = s ? now + s * PS_NSEC : UINT64_MAX;
 }
 
 static void on_cut(struct ps_exchange *x);
@@ -242,7 +239,7 @@ static void on_cut(struct ps_exchange *x)
 
 static void on_extend(struct ps_exchange *x)
 {
-	client_deadline(((struct request *)x)->client, PS_HTTP_RESPONSE_TIMEOUT_S);
+	client_deadline(((struct request *)x)->client, ps_clock_boot(), PS_HTTP_RESPONSE_TIMEOUT_S);
 }
 
 /* libmicrohttpd has read a request line: the request begins here. What is returned comes back as the request's context.
@@ -250,22 +247,20 @@ static void on_extend(struct ps_exchange *x)
 static void *on_target(void *cls, const char *target, struct MHD_Connection *connection)
 {
 	struct ps_server *s = cls;
-	struct request *rq = calloc(1, sizeof(*rq));
+	struct request *rq = malloc(sizeof(*rq)); /* not calloc, which passes over what its thread freed last */
 
 	if (!rq)
 		return NULL;
-	rq->server = s;
-	rq->connection = connection;
-	rq->client = client_of(connection);
-	rq->target = strdup(target);
-	rq->x.gateway = s->gateway;
-	rq->x.done = on_done;
-	rq->x.wake = on_done;
-	rq->x.cut = on_cut;
-	rq->x.extend = on_extend;
+	*rq = (struct request){
+		.x = {.gateway = s->gateway, .done = on_done, .wake = on_done, .cut = on_cut, .extend = on_extend},
+		.server = s,
+		.connection = connection,
+		.client = client_of(connection),
+		.target = strdup(target),
+	};
 	if (rq->client)
 		rq->client->request = rq;
-	client_deadline(rq->client, PS_HTTP_REQUEST_TIMEOUT_S);
+	client_deadline(rq->client, rq->server->now, PS_HTTP_REQUEST_TIMEOUT_S);
 	return rq;
 }
 
@@ -281,10 +276,10 @@ static void on_completed(
 		return;
 	/* The next request of this connection must be whole soon after it begins; silence until then is libmicrohttpd's
 	 * idle time-out. */
-	client_deadline(rq->client, PS_HTTP_IDLE_TIMEOUT_S + PS_HTTP_REQUEST_TIMEOUT_S);
+	client_deadline(rq->client, rq->server->now, PS_HTTP_IDLE_TIMEOUT_S + PS_HTTP_REQUEST_TIMEOUT_S);
 	if (rq->client) {
 		rq->client->busy = false;
-		rq->client->since = ps_clock_boot();
+		rq->client->since = rq->server->now;
 		rq->client->request = NULL;
 	}
 	ps_exchange_free(&rq->x);
@@ -312,6 +307,7 @@ static void open_request(struct request *rq, const char *method)
 		.if_match = header(rq, MHD_HTTP_HEADER_IF_MATCH),
 		.accept = header(rq, MHD_HTTP_HEADER_ACCEPT),
 		.accept_encoding = header(rq, MHD_HTTP_HEADER_ACCEPT_ENCODING),
+		.cache_control = header(rq, MHD_HTTP_HEADER_CACHE_CONTROL),
 	};
 	if (!rq->target) {
 		(void)ps_error_set(&err, 0, 503, "no_memory", "", "The gateway has no memory left.");
@@ -423,7 +419,7 @@ static enum MHD_Result respond(struct request *rq)
 	if (!r)
 		return MHD_NO;
 	rq->server->gateway->totals.responses[PS_MIN(status / 100, 5)]++;
-	client_deadline(rq->client, PS_HTTP_RESPONSE_TIMEOUT_S);
+	client_deadline(rq->client, rq->server->now, PS_HTTP_RESPONSE_TIMEOUT_S);
 	if (resp->stream.endless)
 		make_endless(rq);
 	ps_log(PS_LOG_DEBUG, "request", "peer=%s target=\"%s\" status=%d", rq->x.peer, rq->target ? rq->target : "",
@@ -449,6 +445,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
 	(void)version;
 	if (!rq)
 		return MHD_NO;
+	rq->x.now = rq->server->now;
 	/* What comes now would wait for parts that nobody listens to any more. */
 	if (rq->server->stopping && !rq->x.answered)
 		return MHD_NO;
@@ -472,7 +469,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
 		rq->running = true;
 		if (rq->client)
 			rq->client->busy = true;
-		client_deadline(rq->client, 0);
+		client_deadline(rq->client, 0, 0);
 		ps_gateway_run(&rq->x);
 		if (!rq->x.answered) {
 			suspend(rq);
@@ -491,6 +488,7 @@ static int run(void *arg)
 	bool timeout = true;
 
 	for (int i = 0; i < RUNS_MAX && timeout && ms == 0; i++) {
+		s->now = ps_clock_boot();
 		(void)MHD_run(s->daemon);
 		timeout = MHD_get_timeout(s->daemon, &ms) == MHD_YES;
 	}
