@@ -100,7 +100,7 @@
 /* Tries to change one token bucket that other CPUs change too; after them the packet counts as too many. */
 #define PS_RATE_TRIES 4
 
-/* One ring per CPU; all together stay within the total. */
+/* One ring per CPU; all together stay within the total. A ring is whole pages, and arm64 has some of 64 KiB. */
 #define PS_RING_TOTAL (4u << 20)
 #define PS_RING_MIN (256u << 10)
 #define PS_CPUS_MAX 512u

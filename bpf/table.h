@@ -15,9 +15,11 @@
  *	live -> BUSY -> live		the slot is given up for another connection, or for the next one of the same
  *name live -> DYING -> EMPTY		expiry, by user space
  *
- * Every change is one atomic operation on the tag word, and a byte other than live is touched only by who made it so. A
- * connection is published under the lock of its name's stripe, after a second look-up there; so there are never two
- * of one name, whoever meets it at once. Nothing else takes the lock, and nothing waits while holding it.
+ * Every change is one atomic operation on the tag word, and a byte other than live is touched only by who made it so.
+ * Taking a slot and handing it on are ordered (order.h): who sees it live sees the whole record, and whose it becomes
+ *is not disturbed by what its former owner wrote. A connection is published under the lock of its name's stripe, after
+ *a second look-up there; so there are never two of one name, whoever meets it at once. Nothing else takes the lock, and
+ *nothing waits while holding it.
  *
  * A packet that found a connection counts into it without any lock. Expiry waits until such packets are through. A
  * slot that is given up doesn't wait: only connections that never were confirmed, or are closed, can be,
@@ -29,6 +31,7 @@
 #define PS_BPF_TABLE_H
 
 #include "bpf/events.h"
+#include "bpf/order.h"
 
 #define PS_TAG_ONES 0x0101010101010101ull
 #define PS_TAG_HIGHS 0x8080808080808080ull
@@ -457,7 +460,7 @@ __noinline int ps_table_publish(struct ps_packet *p, __u32 claimed)
 	b1 = ps_bucket1(p->name.hash);
 	b2 = ps_bucket2(p->name.hash);
 	stripe = (p->name.hash >> 8) & (PS_LOCK_STRIPES - 1);
-	publish = (PS_TAG_BUSY ^ ps_tag_of(p->name.hash)) * bit;
+	publish = (ps_tag_of(p->name.hash) - PS_TAG_BUSY) * bit; /* nothing is carried: live is more than BUSY */
 	t1 = bpf_map_lookup_elem(&ps_tags, &b1);
 	t2 = bpf_map_lookup_elem(&ps_tags, &b2);
 	t = bpf_map_lookup_elem(&ps_tags, &bucket);
@@ -479,14 +482,14 @@ __noinline int ps_table_publish(struct ps_packet *p, __u32 claimed)
 		/* here, not when it was claimed: a late packet of the predecessor may have confirmed that one until now
 		 */
 		__sync_fetch_and_and(&t->confirmed, ~bit);
-		__sync_fetch_and_xor(&t->tags, publish);
+		PS_ORDERED(__sync_fetch_and_add(&t->tags, publish));
 	}
 	bpf_spin_unlock(&l->lock);
 
 	if (found < 0)
 		return slot | PS_SLOT_NEW;
 	__sync_fetch_and_and(&t->confirmed, ~bit);
-	__sync_fetch_and_xor(&t->tags, PS_TAG_BUSY * bit);
+	PS_ORDERED(__sync_fetch_and_add(&t->tags, -(PS_TAG_BUSY * bit)));
 	slot = bucket * PS_BUCKET_SLOTS + found;
 	cold = bpf_map_lookup_elem(&ps_cold, &slot);
 	if (!cold ||

@@ -69,6 +69,7 @@ __noinline int ps_tcp_segment(struct ps_packet *p, struct ps_conn_tcp *t, __u32 
 {
 	struct ps_seg g;
 	struct ps_runtime *rt;
+	union ps_tcp_ctl is;
 	__u8 before, after;
 	struct ps_stats *s;
 	__u32 zero = 0, did = 0, want;
@@ -115,8 +116,9 @@ __noinline int ps_tcp_segment(struct ps_packet *p, struct ps_conn_tcp *t, __u32 
 	if (next)
 		ps_tcp_rtt_begin(&g, rt);
 	ps_tcp_history(&g, p, want);
-	if (t->started & PS_HOLE(g.o))
-		ps_tcp_hole_acked(&g, p);
+	is.word = *(volatile __u32 *)&t->state;
+	if (is.started & PS_HOLE(g.o))
+		ps_tcp_hole_acked(&g, p, is.word);
 
 	if (after == before)
 		return did;

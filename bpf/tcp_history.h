@@ -104,13 +104,14 @@ static __always_inline void ps_tcp_history(const struct ps_seg *g, struct ps_pac
 
 /*
  * The receiver acknowledges what is missing from the other side: it got there another way, or past us, and is no
- * reordering. A gap, in Zeek's words; the letter is the sender's.
+ * reordering. A gap, in Zeek's words; the letter is the sender's. word: that told of the hole (union ps_tcp_ctl).
  */
-static __always_inline void ps_tcp_hole_acked(const struct ps_seg *g, struct ps_packet *p)
+static __always_inline void ps_tcp_hole_acked(const struct ps_seg *g, struct ps_packet *p, __u32 word)
 {
 	struct ps_conn_tcp *t = g->t;
 	__u32 o = g->o & 1, n;
 
+	PS_AFTER(t, word);
 	if (!(g->flags & PS_TCP_ACK) || ps_seq_diff(p->ack, t->hole_start[o]) <= 0)
 		return;
 	ps_tcp_hole_mark(t, o, 0);

@@ -7,6 +7,7 @@
 #define PS_BPF_TCP_SEGMENT_H
 
 #include "bpf/clock.h"
+#include "bpf/order.h"
 #include "bpf/record.h"
 #include "bpf/stats.h"
 

@@ -8,13 +8,13 @@
 
 #include "bpf/tcp_segment.h"
 
-/* The flag lies in the word that the state machine exchanges. */
+/* The flag lies in the word that the state machine exchanges. Who sees it set sees the hole. */
 static __always_inline void ps_tcp_hole_mark(struct ps_conn_tcp *t, __u32 side, int is)
 {
 	union ps_tcp_ctl bit = {.started = PS_HOLE(side)};
 
 	if (is)
-		__sync_fetch_and_or((__u32 *)&t->state, bit.word);
+		PS_ORDERED(__sync_fetch_and_or((__u32 *)&t->state, bit.word));
 	else
 		__sync_fetch_and_and((__u32 *)&t->state, ~bit.word);
 }

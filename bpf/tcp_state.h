@@ -84,7 +84,7 @@ static __always_inline union ps_tcp_ctl ps_tcp_next(union ps_tcp_ctl c, const st
 
 /*
  * One step of the state machine, from one word of struct ps_conn_tcp (union ps_tcp_ctl) to the next. fin_seq of this
- * side must be set already if the segment is a FIN.
+ * side must be set already if the segment is a FIN; that of the other is read after the word that says it is there.
  */
 __noinline __u32 ps_tcp_step(struct ps_packet *p, struct ps_conn_tcp *t, __u32 how, __u32 word)
 {
@@ -93,6 +93,7 @@ __noinline __u32 ps_tcp_step(struct ps_packet *p, struct ps_conn_tcp *t, __u32 h
 
 	if (!p || !t)
 		return word;
+	PS_AFTER(t, word);
 	ps_seg_begin(&g, p, t, how);
 	return ps_tcp_next(c, &g).word;
 }
