@@ -113,9 +113,21 @@ static uint8_t state_of(const struct ps_sweep *s, uint32_t slot)
 	return __atomic_load_n(&s->view->tcp[slot].state, __ATOMIC_RELAXED);
 }
 
+/* Does somebody own the slot's record, that is not just being written? */
+static bool is_settled(const struct ps_sweep *s, uint32_t slot)
+{
+	uint8_t tag = tag_of(
+		__atomic_load_n(&s->view->tags[slot / PS_BUCKET_SLOTS].tags, __ATOMIC_ACQUIRE), slot % PS_BUCKET_SLOTS);
+
+	return tag & PS_TAG_LIVE || tag == PS_TAG_DYING;
+}
+
 /*
- * The connection of a slot as a record. False: the slot changed hands while it was read. cold.id is read before and
- * after: the kernel part gives a new connection its id before it makes the slot live.
+ * The connection of a slot as a record. False: the slot changed hands while it was read. The kernel part writes a
+ * record, its id too, in any order, but only between BUSY and live, and both steps are ordered. So if no piece of the
+ * record is read but between two looks at the tag, and all of that between two looks at the id, it is of one
+ * connection: with the new id seen first, a tag that is not BUSY is one that was made live since; with the old one seen
+ * last, it was not yet BUSY.
  */
 static bool gather(const struct ps_sweep *s, const struct ps_record_env *env, uint32_t slot, uint8_t reason,
 	struct ps_conn *ret_conn)
@@ -124,13 +136,13 @@ static bool gather(const struct ps_sweep *s, const struct ps_record_env *env, ui
 	uint64_t id = id_of(s, slot);
 	struct ps_conn_raw raw;
 
-	if (!id)
-		return false;
 	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	if (!id || !is_settled(s, slot))
+		return false;
 	ps_conn_raw_gather(
 		&v->hot[slot], &v->cold[slot], v->hot[slot].proto == IPPROTO_TCP ? &v->tcp[slot] : NULL, slot, &raw);
 	__atomic_thread_fence(__ATOMIC_ACQUIRE);
-	if (raw.id != id || id_of(s, slot) != id)
+	if (!is_settled(s, slot) || id_of(s, slot) != id || raw.id != id)
 		return false;
 	raw.end_reason = reason;
 	ps_conn_from_raw(&raw, env, ret_conn);

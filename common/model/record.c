@@ -294,7 +294,9 @@ void ps_conn_raw_gather(const struct ps_conn_hot *hot, const struct ps_conn_cold
 	/* The carry of a packet counter is in another line: take it before and after, until they agree. */
 	for (int tries = 0; tries < 3; tries++) {
 		load_words(&c, cold, sizeof(c));
+		__atomic_thread_fence(__ATOMIC_ACQUIRE);
 		load_words(&h, hot, sizeof(h));
+		__atomic_thread_fence(__ATOMIC_ACQUIRE);
 		load_words(&again, cold, sizeof(again));
 		if (!memcmp(c.packets_hi, again.packets_hi, sizeof(c.packets_hi)))
 			break;

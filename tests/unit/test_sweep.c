@@ -416,7 +416,8 @@ static void many_rounds_of_chance(void **state)
 
 /*
  * Another processor plays the kernel part: it begins, counts and gives up connections by the protocol of bpf/table.h
- * while the sweep expires them. Whatever happens at once, each connection ends once, and every slot comes free.
+ * while the sweep expires them. Whatever happens at once, each connection ends once, every slot comes free, and no
+ * connection is told of under the name of another.
  */
 enum {
 	RACE_BUCKETS = 4,
@@ -430,11 +431,17 @@ struct race {
 	bool over;    /* the kernel's side is done, atomic */
 	unsigned begun, given_up;
 	uint32_t *ended; /* by id: how often */
+	unsigned torn;   /* records of which one part is another connection's */
 };
 
 static uint64_t race_index(const struct race *r, uint64_t id)
 {
 	return id - r->f->k.view.meta.id_base - 1;
+}
+
+static uint16_t race_port(uint64_t id)
+{
+	return htons((uint16_t)(id % 60000));
 }
 
 static bool race_take(struct ps_bucket_tags *b, uint32_t i, uint8_t from, uint8_t to)
@@ -481,7 +488,15 @@ static void *race_kernel(void *arg)
 			r->given_up++;
 		}
 		id = id ? id + RACE_SLOTS : k->view.meta.id_base + slot + 1;
+		/* the parts of a record in any order, and perhaps with some time between them */
+		if (round % 2)
+			__atomic_store_n(&k->hot[slot].port[0], race_port(id), __ATOMIC_RELEASE);
+		if (round % 64 < 2)
+			(void)sched_yield();
 		__atomic_store_n(&k->cold[slot].id, id, __ATOMIC_RELEASE);
+		if (round % 64 < 2)
+			(void)sched_yield();
+		__atomic_store_n(&k->hot[slot].port[0], race_port(id), __ATOMIC_RELEASE);
 		k->hot[slot].packets[0] = 1;
 		k->hot[slot].proto = IPPROTO_UDP;
 		__atomic_store_n(&k->hot[slot].last_seen, now, __ATOMIC_RELEASE);
@@ -499,13 +514,22 @@ static void race_end(void *arg, const struct ps_conn *c)
 
 	(void)__atomic_add_fetch(&r->ended[race_index(r, c->id)], 1, __ATOMIC_RELAXED);
 	r->f->ends++;
+	r->torn += c->src_port != c->id % 60000;
+}
+
+static void race_update(void *arg, const struct ps_conn *c)
+{
+	struct race *r = arg;
+
+	r->torn += c->src_port != c->id % 60000;
 }
 
 static void two_processors(void **state)
 {
 	struct fixture *f = *state;
 	struct race r = {.f = f, .now = 1000 * MK_SEC, .ended = calloc(RACE_ROUNDS + RACE_SLOTS, sizeof(*r.ended))};
-	struct ps_sweep_run go_on = {.env = &env, .timeouts = &timeouts, .on_end = race_end, .arg = &r};
+	struct ps_sweep_run go_on = {
+		.env = &env, .timeouts = &timeouts, .on_update = race_update, .on_end = race_end, .arg = &r};
 	unsigned after = 0, ids = 0;
 	pthread_t kernel;
 
@@ -531,6 +555,7 @@ static void two_processors(void **state)
 	assert_int_equal(ids, r.begun);
 	assert_int_equal(r.begun, r.given_up + f->ends);
 	assert_true(f->ends > 0 && r.given_up > 0);
+	assert_int_equal(r.torn, 0);
 	free(r.ended);
 }
 
