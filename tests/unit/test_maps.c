@@ -32,6 +32,7 @@ static void rings(void **state)
 
 		assert_int_equal(bytes & (bytes - 1), 0);
 		assert_true(bytes >= PS_RING_MIN);
+		assert_int_equal(bytes % (64 << 10), 0); /* of the largest page that there is */
 		assert_true((uint64_t)bytes * n <= PS_RING_TOTAL || bytes == PS_RING_MIN);
 	}
 }
