@@ -184,20 +184,36 @@ static __always_inline __u64 ps_mask_if(__u64 w)
 	return (__s64)(w | minus) >> 63;
 }
 
+/* The lines that a new connection's packet fills and others seldom touch. */
+static __always_inline void ps_touch_rest(const struct ps_conn_cold *cold, const struct ps_conn_tcp *tcp)
+{
+	(void)*(volatile __u64 *)&cold->id;
+	(void)*(volatile __u64 *)&tcp->retrans_bytes;
+	(void)*(volatile __u64 *)&tcp->history;
+}
+
 /*
- * Begins to load the lines of a connection that stands in its preferred slot. With a large table each of tag, counters
- * and TCP analysis is a miss of the cache and of the TLB: so they are waited for at the same time.
+ * Begins to load the lines of a connection that stands in its preferred slot, or will if this packet begins it. With a
+ * large table each of tag, counters and TCP analysis is a miss of the cache and of the TLB: so they are waited for at
+ * the same time.
  */
-static __always_inline void ps_table_touch(const struct ps_name *n, __u32 bucket)
+static __always_inline void ps_table_touch(const struct ps_name *n, __u32 bucket, int begins)
 {
 	__u32 s = ps_slot_preferred(n->hash), slot = bucket * PS_BUCKET_SLOTS + s;
 	struct ps_hot_bucket *h = bpf_map_lookup_elem(&ps_hot, &bucket);
 	struct ps_conn_tcp *t = bpf_map_lookup_elem(&ps_tcp, &slot);
+	struct ps_conn_cold *c;
 
 	if (h)
 		(void)*(volatile __u64 *)&h->slot[s];
-	if (t && n->proto == IPPROTO_TCP)
-		(void)*(volatile __u32 *)t;
+	if (!t || n->proto != IPPROTO_TCP)
+		return;
+	(void)*(volatile __u32 *)t;
+	if (!begins)
+		return;
+	c = bpf_map_lookup_elem(&ps_cold, &slot);
+	if (c)
+		ps_touch_rest(c, t);
 }
 
 /*
@@ -219,7 +235,7 @@ static __always_inline int ps_table_find_packet(struct ps_packet *p, struct ps_c
 	/* all loads are under way before any is needed */
 	hits1 = *(volatile __u64 *)&t1->tags;
 	hits2 = *(volatile __u64 *)&t2->tags;
-	ps_table_touch(n, b1);
+	ps_table_touch(n, b1, (p->key.tcp_flags & (PS_TCP_SYN | PS_TCP_ACK)) == PS_TCP_SYN);
 	hits1 = ps_tag_hits(hits1, n->hash);
 	hits2 = ps_tag_hits(hits2, n->hash);
 	first = ps_mask_if(hits1);
@@ -434,6 +450,13 @@ __noinline int ps_table_fill(struct ps_packet *p, __u32 claimed)
 
 	if (!p || ps_table_get(claimed & PS_SLOT_MASK, &c) || !ps_conn_is_whole(&c))
 		return -1;
+	/* all lines are under way before a store has to wait for the first */
+	(void)*(volatile __u64 *)c.hot;
+	(void)*(volatile __u64 *)&c.cold->id;
+	if (p->name.proto == IPPROTO_TCP) {
+		(void)*(volatile __u32 *)c.tcp;
+		ps_touch_rest(c.cold, c.tcp);
+	}
 	if (claimed & PS_SLOT_VICTIM)
 		ps_end_victim(&c);
 	ps_record_begin(&c, p, ps_const.id_base + c.slot + 1, (__u64)ps_const.buckets * PS_BUCKET_SLOTS);
