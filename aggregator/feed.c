@@ -40,13 +40,14 @@ static void count_applied(struct ps_feed *f, enum ps_event_type type, uint64_t n
 static int conn_batch(struct ps_feed *f, struct ps_batch_reader *r, bool end, uint64_t now, uint64_t *applied)
 {
 	struct ps_conn batch[PS_FEED_BATCH];
+	size_t strangers = 0;
 	unsigned n = 0;
 	int got = 1;
 
 	while (n < PS_FEED_BATCH && (got = ps_batch_next(r, &batch[n])) > 0)
 		ps_conn_table_prefetch(f->conns, batch[n++].id);
 	for (unsigned i = 0; i < n; i++)
-		ps_conn_table_prefetch_record(f->conns, batch[i].id);
+		strangers = ps_conn_table_prefetch_record(f->conns, batch[i].id, strangers);
 	for (unsigned i = 0; i < n; i++) {
 		/* A full table is counted by the table; the kernel's own stays the truth. */
 		(void)ps_conn_table_apply(f->conns, &batch[i], end, now);

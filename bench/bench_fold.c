@@ -28,6 +28,8 @@ static uint64_t id_of(uint64_t k, bool begin)
 
 static void fold(struct ps_conn_table *t, struct ps_conn *batch, uint64_t from, uint64_t packets, bool begin, bool ask)
 {
+	size_t strangers = 0;
+
 	for (unsigned i = 0; i < PS_FEED_BATCH; i++) {
 		batch[i].id = id_of(from + i, begin);
 		batch[i].orig_packets = packets;
@@ -35,7 +37,7 @@ static void fold(struct ps_conn_table *t, struct ps_conn *batch, uint64_t from, 
 			ps_conn_table_prefetch(t, batch[i].id);
 	}
 	for (unsigned i = 0; ask && i < PS_FEED_BATCH; i++)
-		ps_conn_table_prefetch_record(t, batch[i].id);
+		strangers = ps_conn_table_prefetch_record(t, batch[i].id, strangers);
 	for (unsigned i = 0; i < PS_FEED_BATCH; i++)
 		if (ps_conn_table_apply(t, &batch[i], false, 1) < 0)
 			exit(1);

@@ -18,7 +18,7 @@ enum entry_state {
 struct entry {
 	struct ps_conn conn;
 	uint64_t ended_at;
-	uint32_t next; /* free: next free; ended: next to be forgotten */
+	uint32_t next; /* ended: next to be forgotten */
 	uint32_t pass; /* of the last record */
 	uint8_t state; /* enum entry_state */
 };
@@ -41,10 +41,13 @@ struct block {
 
 #define NOTHING UINT32_MAX
 
-/* The index: open addressing, linear. `check` spares a look at the record for nearly every stranger. */
+/*
+ * The index: open addressing, linear. The hash beside the entry's number spares a look at the record for nearly every
+ * stranger, and says where the cell belongs when others move.
+ */
 struct cell {
 	uint32_t entry; /* NOTHING = empty */
-	uint32_t check;
+	uint32_t hash;
 };
 
 #define CELLS_MIN 1024u
@@ -56,7 +59,8 @@ struct ps_conn_table {
 	struct block **blocks;
 	uint64_t *latest; /* of each block: nobody in it was seen later */
 	size_t n_blocks, cap_blocks;
-	uint32_t free;
+	uint32_t *vacant; /* entries that are free, the next one to be used last; room for all */
+	size_t n_vacant;
 	uint32_t oldest, newest; /* list of the ended */
 	uint32_t pass;
 	size_t limit;
@@ -82,15 +86,10 @@ static void seen_set(struct ps_conn_table *t, uint32_t i, uint64_t last_seen)
 }
 
 /* Ids of one table count in steps of its size: spread them over all bits. */
-static uint64_t id_hash(uint64_t id)
+static uint32_t id_hash(uint64_t id)
 {
 	id *= 0x9e3779b97f4a7c15ull;
-	return id ^ id >> 32;
-}
-
-static uint32_t hash_check(uint64_t hash)
-{
-	return (uint32_t)(hash >> 32);
+	return (uint32_t)(id ^ id >> 32);
 }
 
 static int cells_make(size_t n, struct cell **ret_cells)
@@ -122,7 +121,7 @@ int ps_conn_table_new(size_t limit, struct ps_conn_table **ret_table)
 	if (!t || cells_make(CELLS_MIN, &t->cells) < 0)
 		return -ENOMEM;
 	t->mask = CELLS_MIN - 1;
-	t->free = t->oldest = t->newest = NOTHING;
+	t->oldest = t->newest = NOTHING;
 	t->limit = limit;
 	*ret_table = PS_TAKE(t);
 	return 0;
@@ -140,6 +139,7 @@ void ps_conn_table_free(struct ps_conn_table **table)
 		ps_pages_free(t->blocks[i], SLAB_BYTES);
 	free(t->blocks);
 	free(t->latest);
+	free(t->vacant);
 	cells_free(t->cells, t->mask + 1);
 	free(t);
 	*table = NULL;
@@ -153,7 +153,7 @@ void ps_conn_table_set_limit(struct ps_conn_table *t, size_t limit)
 /* The cell of that id, or the empty one where it would stand. */
 static size_t cell_find(const struct ps_conn_table *t, uint64_t id)
 {
-	uint64_t hash = id_hash(id);
+	uint32_t hash = id_hash(id);
 	size_t i = hash & t->mask;
 
 	for (;; i = (i + 1) & t->mask) {
@@ -161,7 +161,7 @@ static size_t cell_find(const struct ps_conn_table *t, uint64_t id)
 
 		if (c->entry == NOTHING)
 			return i;
-		if (c->check == hash_check(hash) && entry_at(t, c->entry)->conn.id == id)
+		if (c->hash == hash && entry_at(t, c->entry)->conn.id == id)
 			return i;
 	}
 }
@@ -178,7 +178,7 @@ static int cells_grow(struct ps_conn_table *t)
 
 		if (t->cells[i].entry == NOTHING)
 			continue;
-		to = id_hash(entry_at(t, t->cells[i].entry)->conn.id) & (n - 1);
+		to = t->cells[i].hash & (n - 1);
 		while (cells[to].entry != NOTHING)
 			to = (to + 1) & (n - 1);
 		cells[to] = t->cells[i];
@@ -200,7 +200,7 @@ static void cell_remove(struct ps_conn_table *t, size_t hole)
 		i = (i + 1) & t->mask;
 		if (t->cells[i].entry == NOTHING)
 			break;
-		home = id_hash(entry_at(t, t->cells[i].entry)->conn.id) & t->mask;
+		home = t->cells[i].hash & t->mask;
 		if (((i - home) & t->mask) < ((i - hole) & t->mask))
 			continue;
 		t->cells[hole] = t->cells[i];
@@ -220,36 +220,43 @@ static struct block *block_make(const struct ps_conn_table *t)
 	return t->blocks[t->n_blocks - 1] + 1;
 }
 
+/* Room for twice as many. */
+static int blocks_grow(struct ps_conn_table *t)
+{
+	size_t cap = t->cap_blocks ? t->cap_blocks * 2 : 16;
+	struct block **blocks = realloc(t->blocks, cap * sizeof(*blocks));
+	uint64_t *latest;
+	uint32_t *vacant;
+
+	if (!blocks)
+		return -ENOMEM;
+	t->blocks = blocks;
+	latest = realloc(t->latest, cap * sizeof(*latest));
+	if (!latest)
+		return -ENOMEM;
+	t->latest = latest;
+	vacant = realloc(t->vacant, cap * PS_CONN_BLOCK * sizeof(*vacant));
+	if (!vacant)
+		return -ENOMEM;
+	t->vacant = vacant;
+	t->cap_blocks = cap;
+	return 0;
+}
+
 static int block_add(struct ps_conn_table *t)
 {
 	uint32_t first = (uint32_t)(t->n_blocks * PS_CONN_BLOCK);
 	struct block *block;
 
-	if (first >= NOTHING - PS_CONN_BLOCK)
+	if (first >= NOTHING - PS_CONN_BLOCK || (t->n_blocks == t->cap_blocks && blocks_grow(t) < 0))
 		return -ENOMEM;
-	if (t->n_blocks == t->cap_blocks) {
-		size_t cap = t->cap_blocks ? t->cap_blocks * 2 : 16;
-		struct block **blocks = realloc(t->blocks, cap * sizeof(*blocks));
-		uint64_t *latest;
-
-		if (!blocks)
-			return -ENOMEM;
-		t->blocks = blocks;
-		latest = realloc(t->latest, cap * sizeof(*latest));
-		if (!latest)
-			return -ENOMEM;
-		t->latest = latest;
-		t->cap_blocks = cap;
-	}
 	block = block_make(t);
 	if (!block)
 		return -ENOMEM;
 	t->latest[t->n_blocks] = 0;
 	t->blocks[t->n_blocks++] = block;
-	for (uint32_t i = PS_CONN_BLOCK; i-- > 0;) {
-		block->entry[i].next = t->free;
-		t->free = first + i;
-	}
+	for (uint32_t i = PS_CONN_BLOCK; i-- > 0;)
+		t->vacant[t->n_vacant++] = first + i;
 	return 0;
 }
 
@@ -261,15 +268,12 @@ static int entry_add(struct ps_conn_table *t, uint64_t id, uint32_t *ret_entry)
 	/* At most half full: an id that is not there is then known after two and a half cells. */
 	if ((t->used + 1) * 2 > t->mask + 1 && cells_grow(t) < 0)
 		return -ENOMEM;
-	if (t->free == NOTHING && block_add(t) < 0)
+	if (t->n_vacant == 0 && block_add(t) < 0)
 		return -ENOMEM;
 	at = cell_find(t, id);
-	i = t->free;
-	t->cells[at].entry = i;
-	t->cells[at].check = hash_check(id_hash(id));
+	i = t->vacant[--t->n_vacant];
+	t->cells[at] = (struct cell){.entry = i, .hash = id_hash(id)};
 	t->used++;
-	t->free = entry_at(t, i)->next;
-	entry_at(t, i)->next = NOTHING;
 	*ret_entry = i;
 	return 0;
 }
@@ -285,8 +289,7 @@ static void forget_oldest(struct ps_conn_table *t)
 		t->newest = NOTHING;
 	t->totals.ended--;
 	e->state = ENTRY_FREE;
-	e->next = t->free;
-	t->free = i;
+	t->vacant[t->n_vacant++] = i;
 }
 
 /* Appends an entry that is in the index to the list of the ended. */
@@ -312,21 +315,28 @@ void ps_conn_table_prefetch(const struct ps_conn_table *t, uint64_t id)
 	__builtin_prefetch(&t->cells[id_hash(id) & t->mask]);
 }
 
-void ps_conn_table_prefetch_record(const struct ps_conn_table *t, uint64_t id)
+static void entry_prefetch(const struct ps_conn_table *t, uint32_t i)
 {
-	uint64_t hash = id_hash(id);
+	const char *e = (const char *)entry_at(t, i);
+
+	for (size_t line = 0; line < sizeof(struct entry); line += 64)
+		__builtin_prefetch(e + line, 1);
+	__builtin_prefetch(seen_at(t, i), 1);
+}
+
+size_t ps_conn_table_prefetch_record(const struct ps_conn_table *t, uint64_t id, size_t strangers)
+{
+	uint32_t hash = id_hash(id);
 
 	for (size_t i = hash & t->mask; t->cells[i].entry != NOTHING; i = (i + 1) & t->mask) {
-		const char *e;
-
-		if (t->cells[i].check != hash_check(hash))
+		if (t->cells[i].hash != hash)
 			continue;
-		e = (const char *)entry_at(t, t->cells[i].entry);
-		for (size_t line = 0; line < sizeof(struct entry); line += 64)
-			__builtin_prefetch(e + line, 1);
-		__builtin_prefetch(seen_at(t, t->cells[i].entry), 1);
-		return;
+		entry_prefetch(t, t->cells[i].entry);
+		return strangers;
 	}
+	if (strangers < t->n_vacant)
+		entry_prefetch(t, t->vacant[t->n_vacant - 1 - strangers]);
+	return strangers + 1;
 }
 
 /* <0: a is older than b, 0: as old, >0: newer. */
@@ -521,8 +531,7 @@ size_t ps_conn_table_forget_unseen(struct ps_conn_table *t, ps_conn_fn fn, void 
 		*seen_at(t, (uint32_t)i) = 0;
 		t->totals.live--;
 		e->state = ENTRY_FREE;
-		e->next = t->free;
-		t->free = (uint32_t)i;
+		t->vacant[t->n_vacant++] = (uint32_t)i;
 		n++;
 	}
 	return n;

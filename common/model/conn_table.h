@@ -32,10 +32,12 @@ int ps_conn_table_new(size_t limit, struct ps_conn_table **ret_table);
 void ps_conn_table_free(struct ps_conn_table **table);
 void ps_conn_table_set_limit(struct ps_conn_table *t, size_t limit);
 
-/* Ask the processor for what apply will touch: for all ids of a batch the first, then for all the second, then apply.
+/*
+ * Ask the processor for what apply will touch: for all ids of a batch the first, then for all the second, then apply.
+ * The second is told how many of the batch so far the table doesn't know, and gives the sum with this one.
  */
 void ps_conn_table_prefetch(const struct ps_conn_table *t, uint64_t id);
-void ps_conn_table_prefetch_record(const struct ps_conn_table *t, uint64_t id);
+size_t ps_conn_table_prefetch_record(const struct ps_conn_table *t, uint64_t id, size_t strangers);
 
 /*
  * Folds one record in; `end`: it is the last of its connection. now: boot time, ns (when it ended). Returns enum
