@@ -138,6 +138,7 @@ static void detach(struct ps_aggregator *a, const struct ps_agg_time *now)
 	a->attached = false;
 	a->suspects = false;
 	a->feed.ledger = NULL;
+	a->feed.sweep = NULL;
 	a->ifaces.kernel = NULL;
 	(void)ps_rule_store_attach(a->rules, NULL, 0, 0, NULL);
 	ps_sweep_free(&a->sweep);
@@ -182,6 +183,7 @@ static int attach(struct ps_aggregator *a, const struct ps_agg_time *now, struct
 	a->ifaces.kernel = k;
 	ps_iface_names_forget(&a->ifaces);
 	a->feed.ledger = a->view.ledger;
+	a->feed.sweep = a->sweep;
 	/* As many as there are slots can live; as many again may have ended without our knowing yet. */
 	ps_conn_table_set_limit(a->conns, 2 * (size_t)ps_kernel_slots(&a->view));
 	memset(&a->before, 0, sizeof(a->before));
@@ -293,6 +295,7 @@ void ps_aggregator_refresh_icmp(struct ps_aggregator *a, const struct ps_agg_tim
 
 int ps_aggregator_message(struct ps_aggregator *a, const struct ps_message *m, const struct ps_agg_time *now)
 {
+	a->feed.wall_offset = now->wall_offset;
 	return ps_feed_message(&a->feed, m, now->boot);
 }
 

@@ -46,11 +46,19 @@ static int conn_batch(struct ps_feed *f, struct ps_batch_reader *r, bool end, ui
 
 	while (n < PS_FEED_BATCH && (got = ps_batch_next(r, &batch[n])) > 0)
 		ps_conn_table_prefetch(f->conns, batch[n++].id);
-	for (unsigned i = 0; i < n; i++)
+	for (unsigned i = 0; i < n; i++) {
+		size_t before = strangers;
+
 		strangers = ps_conn_table_prefetch_record(f->conns, batch[i].id, strangers);
+		if (strangers > before && f->sweep)
+			ps_sweep_prefetch(f->sweep, batch[i].id);
+	}
 	for (unsigned i = 0; i < n; i++) {
 		/* A full table is counted by the table; the kernel's own stays the truth. */
-		(void)ps_conn_table_apply(f->conns, &batch[i], end, now);
+		int change = ps_conn_table_apply(f->conns, &batch[i], end, now);
+
+		if (change == PS_CHANGE_NEW && f->sweep)
+			ps_sweep_hear(f->sweep, &batch[i], f->wall_offset);
 	}
 	*applied += n;
 	return got;

@@ -9,6 +9,7 @@
 
 #include "common/model/conn_table.h"
 #include "aggregator/icmp_table.h"
+#include "aggregator/sweep.h"
 #include "bpf/abi.h"
 #include "common/bus/bus.h"
 
@@ -19,6 +20,8 @@
 struct ps_feed {
 	struct ps_conn_table *conns;
 	struct ps_icmp_table *icmp;
+	struct ps_sweep *sweep;          /* hears of new connections; NULL while there are no maps */
+	int64_t wall_offset;             /* wall clock - boot time, for it */
 	struct ps_ledger *ledger;        /* applied and missed are counted here; NULL while there are no maps */
 	uint64_t uncounted[PS_EV_TYPES]; /* applied while there was none */
 	uint64_t epoch;                  /* of the collector; 0 = nothing heard yet */

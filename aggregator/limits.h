@@ -20,6 +20,12 @@
  */
 #define PS_SETTLE_NS 50000000ull
 
+/*
+ * What the stream tells of times went over the wall clock, with offsets that two programs read up to two seconds apart:
+ * as much as clocks are slewed meanwhile, and less than the coarse clock steps.
+ */
+#define PS_HEARD_NS 500000ull
+
 /* Tries to change one tag byte of a word that others change at the same time. */
 #define PS_SWEEP_CAS_TRIES 16
 

@@ -4,18 +4,24 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "aggregator/limits.h"
 #include "common/base/cleanup.h"
+#include "common/base/pages.h"
 #include "common/limits.h"
 
 /* What is known of a slot without looking into its cold lines. */
 struct seen {
 	uint64_t last_seen;     /* of the connection as it was recorded; 0 = look at it */
 	uint64_t untold : 1;    /* recorded by a refresh, not told to on_update yet */
-	uint64_t deadline : 63; /* boot time at which it expires if it stays silent, in units of 2 ns */
+	uint64_t heard : 1;     /* by ps_sweep_hear and not looked at since: last_seen is near */
+	uint64_t state : 4;     /* as it was heard */
+	uint64_t deadline : 58; /* boot time at which it expires if it stays silent, in units of 32 ns */
 };
+
+#define DEADLINE_NS 32
+
+_Static_assert(PS_TCP_STATES <= 1 << 4, "a state has four bits");
 
 struct dying {
 	uint64_t id;
@@ -26,24 +32,24 @@ struct dying {
 struct ps_sweep {
 	const struct ps_kernel_view *view;
 	struct ps_conn_table *table;
-	struct seen *seen; /* one a slot; anonymous memory, so that untouched pages cost nothing */
-	size_t seen_bytes;
+	struct seen *seen; /* one a slot */
+	size_t seen_bytes; /* in huge pages; 0 = it is small, and calloc's: untouched pages cost nothing */
 	struct dying *dying;
 	size_t n_dying, cap_dying;
 };
 
 int ps_sweep_new(const struct ps_kernel_view *view, struct ps_conn_table *table, struct ps_sweep **ret_sweep)
 {
-	_cleanup_free_ struct ps_sweep *s = calloc(1, sizeof(*s));
-	void *memory;
+	_cleanup_(ps_sweep_free) struct ps_sweep *s = calloc(1, sizeof(*s));
+	size_t bytes = ps_kernel_slots(view) * sizeof(struct seen);
 
 	if (!s)
 		return -ENOMEM;
-	s->seen_bytes = ps_kernel_slots(view) * sizeof(struct seen);
-	memory = mmap(NULL, s->seen_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (memory == MAP_FAILED)
+	if (bytes >= PS_PAGES_HUGE)
+		s->seen_bytes = (bytes + PS_PAGES_HUGE - 1) / PS_PAGES_HUGE * PS_PAGES_HUGE;
+	s->seen = s->seen_bytes ? ps_pages_new(s->seen_bytes) : calloc(1, bytes);
+	if (!s->seen)
 		return -ENOMEM;
-	s->seen = memory;
 	s->view = view;
 	s->table = table;
 	*ret_sweep = PS_TAKE(s);
@@ -56,10 +62,35 @@ void ps_sweep_free(struct ps_sweep **sweep)
 
 	if (!s)
 		return;
-	(void)munmap(s->seen, s->seen_bytes);
+	if (s->seen_bytes)
+		ps_pages_free(s->seen, s->seen_bytes);
+	else
+		free(s->seen);
 	free(s->dying);
 	free(s);
 	*sweep = NULL;
+}
+
+/* Where the kernel part has put the connection with this id. */
+static struct seen *seen_of(const struct ps_sweep *s, uint64_t id)
+{
+	return &s->seen[(id - s->view->meta.id_base - 1) % ps_kernel_slots(s->view)];
+}
+
+void ps_sweep_prefetch(const struct ps_sweep *s, uint64_t id)
+{
+	__builtin_prefetch(seen_of(s, id), 1);
+}
+
+void ps_sweep_hear(struct ps_sweep *s, const struct ps_conn *c, int64_t wall_offset)
+{
+	struct seen *seen = seen_of(s, c->id);
+
+	if (c->orig_packets + c->resp_packets != 1)
+		return;
+	seen->last_seen = c->last_seen - (uint64_t)wall_offset;
+	seen->heard = true;
+	seen->state = c->proto == IPPROTO_TCP ? c->state : PS_TCP_NONE;
 }
 
 static uint8_t tag_of(uint64_t word, uint32_t i)
@@ -250,7 +281,8 @@ static void record(struct ps_sweep *s, const struct ps_sweep_run *run, uint32_t 
 		untold = false;
 	}
 	seen->untold = untold;
-	seen->deadline = (last_seen + ps_expiry_timeout(run->timeouts, proto, flags, state)) / 2;
+	seen->heard = false;
+	seen->deadline = (last_seen + ps_expiry_timeout(run->timeouts, proto, flags, state)) / DEADLINE_NS;
 	/* Look again soon: the lines may have been written one after the other while we read. */
 	seen->last_seen = last_seen + PS_SETTLE_NS > run->now ? 0 : last_seen;
 }
@@ -268,25 +300,70 @@ static void repair_confirmed(const struct ps_sweep *s, uint32_t slot, uint64_t n
 		confirmed_set(b, i, should);
 }
 
+/*
+ * Is it what the stream has told, one packet and none since? Then nothing needs to be read but the hot line. Once it
+ * has settled it is like one that was recorded.
+ */
+static bool is_as_heard(const struct ps_sweep *s, const struct ps_sweep_run *run, uint32_t slot, uint64_t last_seen)
+{
+	const struct ps_conn_hot *hot = &s->view->hot[slot];
+	struct seen *seen = &s->seen[slot];
+	uint64_t packets[2] = {__atomic_load_n(&hot->packets[0], __ATOMIC_RELAXED),
+		__atomic_load_n(&hot->packets[1], __ATOMIC_RELAXED)};
+	uint8_t flags = __atomic_load_n(&hot->flags, __ATOMIC_RELAXED);
+
+	if (packets[0] + packets[1] != 1 || last_seen - seen->last_seen + PS_HEARD_NS >= 2 * PS_HEARD_NS)
+		return false;
+	if (last_seen + PS_SETTLE_NS > run->now)
+		return true;
+	seen->heard = false;
+	seen->last_seen = last_seen;
+	seen->deadline = (last_seen + ps_expiry_timeout(run->timeouts, hot->proto, flags, seen->state)) / DEADLINE_NS;
+	return true;
+}
+
+/* Has it moved since it was recorded? */
+static bool is_news(const struct ps_sweep *s, const struct ps_sweep_run *run, uint32_t slot, uint64_t last_seen)
+{
+	const struct seen *seen = &s->seen[slot];
+
+	if (run->look_at_all || (seen->untold && !run->refresh_only))
+		return true;
+	if (seen->heard)
+		return !is_as_heard(s, run, slot, last_seen);
+	return seen->last_seen != last_seen || seen->last_seen == 0;
+}
+
+/* Its time is up, and so it is by the state that it is in. */
+static bool is_due(const struct ps_sweep *s, const struct ps_sweep_run *run, uint32_t slot, uint64_t last_seen)
+{
+	const struct ps_conn_hot *hot = &s->view->hot[slot];
+	struct seen *seen = &s->seen[slot];
+	uint64_t due;
+
+	if (seen->heard || seen->last_seen != last_seen || last_seen == 0 || seen->deadline * DEADLINE_NS > run->now)
+		return false;
+	due = last_seen + ps_expiry_timeout(run->timeouts, hot->proto, __atomic_load_n(&hot->flags, __ATOMIC_RELAXED),
+				  state_of(s, slot));
+	seen->deadline = due / DEADLINE_NS;
+	return due <= run->now;
+}
+
 static int visit_live(
 	struct ps_sweep *s, const struct ps_sweep_run *run, uint32_t slot, uint8_t tag, struct ps_sweep_result *res)
 {
-	struct seen *seen = &s->seen[slot];
 	uint64_t last_seen = last_seen_of(s, slot);
 	uint8_t flags = __atomic_load_n(&s->view->hot[slot].flags, __ATOMIC_RELAXED);
 
 	res->used++;
 	if (!(flags & PS_CONN_CONFIRMED))
 		res->half_open++;
-	if (run->look_at_all || seen->last_seen != last_seen || seen->last_seen == 0 ||
-		(seen->untold && !run->refresh_only))
+	if (is_news(s, run, slot, last_seen))
 		record(s, run, slot, last_seen, res);
 	if (run->refresh_only)
 		return 0;
 	repair_confirmed(s, slot, run->now, last_seen);
-	if (seen->last_seen == last_seen && last_seen != 0 && (uint64_t)seen->deadline * 2 <= run->now)
-		return expire(s, run, slot, tag);
-	return 0;
+	return is_due(s, run, slot, last_seen) ? expire(s, run, slot, tag) : 0;
 }
 
 static int visit_bucket(

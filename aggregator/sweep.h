@@ -13,7 +13,7 @@
  * A dying slot that the sweep did not make itself was left by a predecessor that was killed between 1 and 3; it is
  *finished.
  *
- * Memory: 16 bytes a slot, touched only where there are connections. Not thread-safe; knows no clock.
+ * Memory: 16 bytes a slot; of a small table touched only where there are connections. Not thread-safe; knows no clock.
  */
 #ifndef PS_AGG_SWEEP_H
 #define PS_AGG_SWEEP_H
@@ -31,6 +31,14 @@ struct ps_sweep;
 /* `table` takes the records; view and table must outlive the sweep. -ENOMEM. */
 int ps_sweep_new(const struct ps_kernel_view *view, struct ps_conn_table *table, struct ps_sweep **ret_sweep);
 void ps_sweep_free(struct ps_sweep **sweep);
+
+/*
+ * The table knows this one now from the stream. Most of those that begin in a flood never send a second packet: a walk
+ * that finds no more than the one that is told of here reads nothing else of it, and looks for it in no table.
+ * wall_offset: wall clock - boot time. The other asks the processor for what it will touch.
+ */
+void ps_sweep_hear(struct ps_sweep *sweep, const struct ps_conn *conn, int64_t wall_offset);
+void ps_sweep_prefetch(const struct ps_sweep *sweep, uint64_t id);
 
 struct ps_sweep_run {
 	uint64_t now; /* boot time, ns */

@@ -172,6 +172,124 @@ static void a_refresh_tells_later(void **state)
 	assert_int_equal(mk_tag(&f->k, 5), PS_TAG_LIVE | 0x11);
 }
 
+/* What the stream brings of a connection that has begun: into the table, and the walk hears of it. */
+#define WALL (1700000000 * (int64_t)MK_SEC)
+
+static struct ps_conn tell(struct fixture *f, uint32_t slot)
+{
+	struct ps_conn c = mk_record(&f->k, slot, PS_END_NONE);
+
+	c.last_seen += (uint64_t)WALL + 1000; /* offsets that were not read at the same time */
+	c.state = f->k.hot[slot].proto == IPPROTO_TCP ? f->k.tcp[slot].state : PS_STATE_UNREPLIED;
+	(void)snprintf(c.iface, sizeof(c.iface), "heard");
+	assert_int_equal(ps_conn_table_apply(f->table, &c, false, 0), PS_CHANGE_NEW);
+	ps_sweep_hear(f->sweep, &c, WALL);
+	return c;
+}
+
+/* Nobody looked at the record again: it is the one that was told. */
+static bool is_as_told(const struct fixture *f, uint64_t id)
+{
+	return !strcmp(ps_conn_table_find(f->table, id, NULL)->iface, "heard");
+}
+
+static void what_was_heard_is_not_read_again(void **state)
+{
+	struct fixture *f = *state;
+	struct ps_conn c;
+
+	(void)mk_begin(&f->k, 5, IPPROTO_TCP, 1234, 100 * MK_SEC);
+	c = tell(f, 5);
+	/* neither while it is young nor later: only a reading would notice this, which no packet goes with */
+	f->k.tcp[5].rtt_us = 7;
+	go(f, 100 * MK_SEC + 1000, false, false);
+	go(f, 101 * MK_SEC, true, false);
+	run(f, 102 * MK_SEC);
+	assert_int_equal(f->updates, 0);
+	assert_int_equal(f->res.used, 1);
+	assert_true(is_as_told(f, c.id));
+	/* but when all are to be looked at */
+	go(f, 103 * MK_SEC, false, true);
+	assert_int_equal(f->updates, 1);
+	assert_false(is_as_told(f, c.id));
+}
+
+static void what_was_heard_expires(void **state)
+{
+	struct fixture *f = *state;
+	struct ps_conn tcp, udp;
+
+	(void)mk_begin(&f->k, 5, IPPROTO_TCP, 1234, 100 * MK_SEC);
+	(void)mk_begin(&f->k, 6, IPPROTO_UDP, 1234, 100 * MK_SEC);
+	tcp = tell(f, 5);
+	udp = tell(f, 6);
+	run(f, 101 * MK_SEC);
+	run(f, 130 * MK_SEC - 1);
+	assert_true(mk_tag(&f->k, 6) & PS_TAG_LIVE);
+	run(f, 130 * MK_SEC);
+	assert_int_equal(mk_tag(&f->k, 6), PS_TAG_DYING);
+	run(f, 131 * MK_SEC);
+	assert_int_equal(f->ends, 1);
+	assert_int_equal(f->last_end.id, udp.id);
+	run(f, 220 * MK_SEC - 1);
+	assert_true(mk_tag(&f->k, 5) & PS_TAG_LIVE);
+	run(f, 220 * MK_SEC);
+	run(f, 221 * MK_SEC);
+	assert_int_equal(f->last_end.id, tcp.id);
+}
+
+/* The clock is coarse: a second packet may bear the time of the first. */
+static void a_packet_after_what_was_heard_is_seen(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t id = mk_begin(&f->k, 5, IPPROTO_UDP, 1234, 100 * MK_SEC);
+
+	(void)tell(f, 5);
+	run(f, 100 * MK_SEC + 1000);
+	mk_packet(&f->k, 5, 1, 500, 100 * MK_SEC);
+	run(f, 101 * MK_SEC);
+	assert_int_equal(f->updates, 1);
+	assert_int_equal(packets_known(f, id), 2);
+	/* and when the stream comes late, after the packet */
+	(void)mk_begin(&f->k, 7, IPPROTO_UDP, 1235, 101 * MK_SEC);
+	(void)tell(f, 7);
+	mk_packet(&f->k, 7, 1, 500, 101 * MK_SEC);
+	run(f, 102 * MK_SEC);
+	assert_int_equal(f->updates, 1);
+	assert_int_equal(f->last_update.resp_bytes, 500);
+}
+
+/* Told of a connection whose slot has another one by then: that one is looked at. */
+static void a_slot_with_another_than_was_heard_is_read(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t id;
+
+	(void)mk_begin(&f->k, 5, IPPROTO_UDP, 1, 100 * MK_SEC);
+	(void)tell(f, 5);
+	id = mk_begin(&f->k, 5, IPPROTO_UDP, 2, 100 * MK_SEC + 4000000);
+	run(f, 101 * MK_SEC);
+	assert_int_equal(f->updates, 1);
+	assert_int_equal(f->last_update.id, id);
+}
+
+/* A state that was heard and is another now: the slot does not end before its time. */
+static void a_deadline_is_of_the_state_that_it_is_in(void **state)
+{
+	struct fixture *f = *state;
+
+	(void)mk_begin(&f->k, 5, IPPROTO_TCP, 1234, 100 * MK_SEC);
+	f->k.tcp[5].state = PS_TCP_CLOSE;
+	(void)tell(f, 5);
+	f->k.tcp[5].state = PS_TCP_SYN_SENT;
+	run(f, 101 * MK_SEC);
+	run(f, 111 * MK_SEC);
+	run(f, 220 * MK_SEC - 1);
+	assert_true(mk_tag(&f->k, 5) & PS_TAG_LIVE);
+	run(f, 220 * MK_SEC);
+	assert_int_equal(mk_tag(&f->k, 5), PS_TAG_DYING);
+}
+
 static void silence_ends_it_in_steps(void **state)
 {
 	struct fixture *f = *state;
@@ -567,6 +685,11 @@ int main(void)
 		TEST(what_moved_is_told_once),
 		TEST(a_state_written_late_is_seen),
 		TEST(a_refresh_tells_later),
+		TEST(what_was_heard_is_not_read_again),
+		TEST(what_was_heard_expires),
+		TEST(a_packet_after_what_was_heard_is_seen),
+		TEST(a_slot_with_another_than_was_heard_is_read),
+		TEST(a_deadline_is_of_the_state_that_it_is_in),
 		TEST(silence_ends_it_in_steps),
 		TEST(states_have_their_timeouts),
 		TEST(a_reused_slot_is_left_alone),
