@@ -4,8 +4,9 @@
  *
  *	bench_naive collect MAPS ENDPOINT	each event a record, packed by msgpack-c, one message each
  *	bench_naive table ENDPOINT COUNTER	each message unpacked by msgpack-c and put into a table with a list a
- *row; how many, in the file COUNTER
+ *						row; how many, in the file COUNTER
  *
+ * Who writes zero to COUNTER while nothing comes makes the table forget its rows: the next ones get their memory.
  * Both run until they are terminated.
  */
 #include <errno.h>
@@ -124,7 +125,20 @@ struct row {
 	struct ps_conn conn;
 };
 
-static struct row **table;
+static struct row **table, *spare;
+
+/* All rows are spare then. */
+static void forget(void)
+{
+	for (size_t i = 0; i < ROWS; i++)
+		while (table[i]) {
+			struct row *row = table[i];
+
+			table[i] = row->next;
+			row->next = spare;
+			spare = row;
+		}
+}
 
 /* False if there is no memory. */
 static bool put(const struct ps_conn *conn)
@@ -136,17 +150,29 @@ static bool put(const struct ps_conn *conn)
 			row->conn = *conn;
 			return true;
 		}
-	row = malloc(sizeof(*row));
+	row = spare ? spare : malloc(sizeof(*row));
 	if (!row)
 		return false;
+	spare = spare ? spare->next : NULL;
 	row->conn = *conn;
 	row->next = *at;
 	*at = row;
 	return true;
 }
 
-static int keep(const char *endpoint, const char *counter_path)
+/* False when nothing came for a while. */
+static bool receive(void *socket, zmq_msg_t *message)
 {
+	if (zmq_msg_recv(message, socket, 0) >= 0)
+		return true;
+	if (errno != EAGAIN && errno != EINTR)
+		die("cannot receive");
+	return false;
+}
+
+_Noreturn static void keep(const char *endpoint, const char *counter_path)
+{
+	const int patience_ms = 100;
 	void *socket = open_socket(ZMQ_SUB);
 	int fd = open(counter_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	volatile uint64_t *counter;
@@ -158,20 +184,25 @@ static int keep(const char *endpoint, const char *counter_path)
 		die(counter_path);
 	counter = mmap(NULL, sizeof(*counter), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (counter == MAP_FAILED || zmq_setsockopt(socket, ZMQ_SUBSCRIBE, "", 0) != 0 ||
+		zmq_setsockopt(socket, ZMQ_RCVTIMEO, &patience_ms, sizeof(patience_ms)) != 0 ||
 		zmq_connect(socket, endpoint) != 0)
 		die(endpoint);
 	msgpack_unpacked_init(&u);
 	(void)zmq_msg_init(&message);
-	while (zmq_msg_recv(&message, socket, 0) >= 0) {
+	for (;;) {
 		struct ps_conn conn;
 		size_t at = 0;
 
+		if (!receive(socket, &message)) {
+			if (*counter == 0)
+				forget();
+			continue;
+		}
 		if (msgpack_unpack_next(&u, zmq_msg_data(&message), zmq_msg_size(&message), &at) ==
 				MSGPACK_UNPACK_SUCCESS &&
 			ps_msgpackc_unpack(&u.data, &conn) && put(&conn))
 			++*counter;
 	}
-	return 1;
 }
 
 int main(int argc, char **argv)
@@ -179,6 +210,6 @@ int main(int argc, char **argv)
 	if (argc == 4 && !strcmp(argv[1], "collect"))
 		return collect(argv[2], argv[3]);
 	if (argc == 4 && !strcmp(argv[1], "table"))
-		return keep(argv[2], argv[3]);
+		keep(argv[2], argv[3]);
 	return 2;
 }
