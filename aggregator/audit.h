@@ -4,8 +4,8 @@
  *	{"time", "who", "op", "seq", "before", "after", …}
  *
  * before and after are the rule, or null. Of a change of many rules they are {"rules": n}, after with "sha256" and
- *"file": the set as it was written, which is kept under that name in the state directory until PS_AUDIT_SETS newer ones
- *are there.
+ * "file": the set as it was written, which is kept under that name in the state directory until PS_AUDIT_SETS newer
+ * ones are there.
  */
 #ifndef PS_AGG_AUDIT_H
 #define PS_AGG_AUDIT_H

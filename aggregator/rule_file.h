@@ -3,8 +3,9 @@
  *
  *	rules.json            the set, one rule a line (rule_text.h), replaced by write, fsync, rename, fsync of the
  *	                      directory
- *	rules.log             changes since then, one line each, appended and fsynced: of a large set one rule costs a
- *line, not the whole file. A set of up to PS_RULES_SMALL rules is written as a whole and needs none
+ *	rules.log             changes since then, one line each, appended and fsynced: of a large set one rule costs
+ *	                      a line, not the whole file. A set of up to PS_RULES_SMALL rules is written as a whole
+ *	                      and needs none
  *	rules.json.last-good  the same content as rules.json, a file of its own: read when that is broken or gone
  *	pending.json          a change that waits for its confirmation (only while one does)
  *	NAME.bad-TIME         what could not be read, kept for the operator
@@ -12,8 +13,8 @@
  *	audit.jsonl           see audit.h
  *
  * The set is rules.json plus the lines of the log with a higher seq. A kill at any moment leaves the old or the new
- *set: a log line counts when it is whole. A rules.json without a seq was put there by hand and stands for itself: the
- *log is put aside.
+ * set: a log line counts when it is whole. A rules.json without a seq was put there by hand and stands for itself: the
+ * log is put aside.
  *
  * Nothing is opened between calls, so that a directory that comes, goes or fills up is noticed at each change.
  */

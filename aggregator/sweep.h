@@ -1,17 +1,17 @@
 /*
  * The walk through the kernel's connection table: finds connections that moved since they last reported, ends those
- *that have been silent for too long, and repairs `confirmed` bits that a race left wrong.
+ * that have been silent for too long, and repairs `confirmed` bits that a race left wrong.
  *
  * Expiry frees a slot that the kernel part may be using at the same moment, in steps that are each safe alone:
  *
  *	1. compare-and-exchange of the tag byte, live -> dying: from now on no packet finds the slot;
- *	2. id and last packet are compared again; if another connection took the slot, or a packet came, the byte is put
- *back;
+ *	2. id and last packet are compared again; if another connection took the slot, or a packet came, the byte is
+ *	   put back;
  *	3. PS_EXPIRY_GRACE_NS later no CPU is still counting in it: read the final counters, clear the confirmed bit,
- *dying -> empty.
+ *	   dying -> empty.
  *
  * A dying slot that the sweep did not make itself was left by a predecessor that was killed between 1 and 3; it is
- *finished.
+ * finished.
  *
  * Memory: 16 bytes a slot; of a small table touched only where there are connections. Not thread-safe; knows no clock.
  */

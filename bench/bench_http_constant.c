@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What libmicrohttpd can do at best where the gateway stands: the gateway's flags and its way to drive the daemon from
- *a loop of its own, one thread, no route, no header of ours, and the same constant answer to everything.
+ * a loop of its own, one thread, no route, no header of ours, and the same constant answer to everything.
  *
  *	bench_http_constant PORT BYTES      listens on 127.0.0.1, prints "ready", serves until it is ended
  */

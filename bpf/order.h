@@ -21,8 +21,8 @@
 		asm volatile("" : : "r"(ps_was) : "memory"); \
 	} while (0)
 
-/* The pointer "at" (an lvalue), for loads that are to come after the one that gave "seen". To the verifier it is at +
- * 0. */
+/* The pointer "at" (an lvalue), for loads that are to come after the one that gave "seen". For the
+ * verifier nothing is added. */
 #define PS_AFTER(at, seen) \
 	do { \
 		__u64 ps_nothing = (seen); \

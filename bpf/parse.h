@@ -10,8 +10,8 @@
  * packet is ignored; a length field that points behind the frame is not believed.
  *
  * It goes in stages: ps_parse(); if that left ext_off, ps_parse_ext(); if either left l4_off, ps_parse_l4(); if that
- *left opt_off, ps_parse_options(), or quoted_off, ps_parse_quoted(); ps_parse_end(). Each hook has them as global
- *functions, which the verifier checks one by one.
+ * left opt_off, ps_parse_options(), or quoted_off, ps_parse_quoted(); ps_parse_end(). Each hook has them as global
+ * functions, which the verifier checks one by one.
  */
 #ifndef PS_BPF_PARSE_H
 #define PS_BPF_PARSE_H

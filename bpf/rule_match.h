@@ -5,12 +5,12 @@
  *
  * A unit belongs to a tuple, whose masks keep no more of its fields than it tests. The masked fields of the unit and
  * those of any packet that it matches are the same, and so is their hash h. The unit stands behind the place whose
- *print is the low half of h, in bucket
+ * print is the low half of h, in bucket
  *
  *	(h >> 32) * buckets >> 32
  *
  * or in one of the next (PS_RULE_PROBES in all) when every place of those before is taken. Two different masked keys
- *may share a place: what decides is ps_unit_fits(), which tests all that the rule does.
+ * may share a place: what decides is ps_unit_fits(), which tests all that the rule does.
  *
  * The hash has no secret: keys of rules are chosen by whoever may install rules, packets only probe.
  */

@@ -12,14 +12,15 @@
  * A slot's tag byte is its owner:
  *
  *	EMPTY -> BUSY -> live		insert: only who made it BUSY writes the record, then publishes it
- *	live -> BUSY -> live		the slot is given up for another connection, or for the next one of the same
- *name live -> DYING -> EMPTY		expiry, by user space
+ *	live -> BUSY -> live		the slot is given up for another connection, or for the next one of the
+ *					same name
+ *	live -> DYING -> EMPTY		expiry, by user space
  *
  * Every change is one atomic operation on the tag word, and a byte other than live is touched only by who made it so.
  * Taking a slot and handing it on are ordered (order.h): who sees it live sees the whole record, and whose it becomes
- *is not disturbed by what its former owner wrote. A connection is published under the lock of its name's stripe, after
- *a second look-up there; so there are never two of one name, whoever meets it at once. Nothing else takes the lock, and
- *nothing waits while holding it.
+ * is not disturbed by what its former owner wrote. A connection is published under the lock of its name's stripe, after
+ * a second look-up there; so there are never two of one name, whoever meets it at once. Nothing else takes the lock,
+ * and nothing waits while holding it.
  *
  * A packet that found a connection counts into it without any lock. Expiry waits until such packets are through. A
  * slot that is given up doesn't wait: only connections that never were confirmed, or are closed, can be,

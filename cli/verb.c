@@ -54,8 +54,8 @@ static const struct ps_option up_options[] = {
 		"size of the connection table"),
 	PS_OPT_BOOL("ingress-only", 0, S, ingress_only, "do not watch what leaves"),
 	PS_OPT_BOOL("trace", 0, S, trace, "write rule matches to the kernel's trace pipe (slow)"),
-	PS_OPT_LIST("protect", 0, S, protect, "", "CIDR[,CIDR…]",
-		"networks whose traffic no rule may cut without force"),
+	PS_OPT_LIST(
+		"protect", 0, S, protect, "", "CIDR[,CIDR…]", "networks whose traffic no rule may cut without force"),
 	PS_OPT_LIST("ssh-port", 0, S, ssh_port, "", "PORT[,PORT…]",
 		"ports whose sessions no rule may cut without force (22)"),
 	PS_OPT_STR("allow-host", 0, S, allow_host, "", "NAME[,NAME…]", "names of this host that browsers may use"),

@@ -15,12 +15,12 @@
  *	cc tap.c $(pkg-config --cflags --libs packetscope)
  *
  * A tap listens to the collector (`events`), the aggregator (`state`) and the AI worker (`findings`), notices every
- *loss by epoch and sequence number, and, if it keeps a table, catches up by itself with a snapshot: at the start, after
- *a loss, after a restart of either. docs/stream.md describes the format on the wire.
+ * loss by epoch and sequence number, and, if it keeps a table, catches up by itself with a snapshot: at the start,
+ * after a loss, after a restart of either. docs/stream.md describes the format on the wire.
  *
  * Functions return 0 or more, or -errno; ps_tap_error then says what happened and what to do. A tap belongs to one
- *thread at a time. Strings and records that a tap gives out are its own, and valid until the next call of ps_tap_next
- *or of the same function.
+ * thread at a time. Strings and records that a tap gives out are its own, and valid until the next call of ps_tap_next
+ * or of the same function.
  */
 #ifndef PACKETSCOPE_H
 #define PACKETSCOPE_H

@@ -112,8 +112,8 @@ int ps_tap_set_findings(struct ps_tap *tap, const char *endpoint)
 	if (tap->bus)
 		return late(tap);
 	if (strlen(endpoint) >= sizeof(tap->where.findings))
-		return ps_error_set(&tap->error, -ENAMETOOLONG, 400, "bad_value", "", "%.100s…: the endpoint is too long",
-			endpoint);
+		return ps_error_set(&tap->error, -ENAMETOOLONG, 400, "bad_value", "",
+			"%.100s…: the endpoint is too long", endpoint);
 	memcpy(tap->where.findings, endpoint, strlen(endpoint) + 1);
 	return 0;
 }

@@ -2,7 +2,7 @@
  * A tap from inside. Private to the library.
  *
  * Messages come from three publishers. Normally the oldest of those that wait is taken, record by record (tap.c).
- *While a snapshot is read they are put aside; what is newer than the snapshot is taken when it is complete (sync.c):
+ * While a snapshot is read they are put aside; what is newer than the snapshot is taken when it is complete (sync.c):
  *
  *	stale      something is missing, a snapshot is due
  *	SYNC_JOIN  wait until every topic was heard: before that the subscriptions may not have reached the publishers

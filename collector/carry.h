@@ -7,8 +7,8 @@
  *	rules            hits of each; and the generation, so that verdicts that connections keep of the set before are
  *	                 not taken for those of the new one. The rules themselves come from the aggregator
  *	TCP lines        counters, state and history; sequence numbers are learnt again, since some segments pass
- *between the copy and the new program's first look other tables     element by element: a layout that was only made
- *longer is a copy
+ *	                 between the copy and the new program's first look
+ *	other tables     element by element: a layout that was only made longer is a copy
  */
 #ifndef PS_CARRY_H
 #define PS_CARRY_H

@@ -4,15 +4,15 @@
  *	- A map whose layout is the same (bpf/maps.def) is used by both: the connections in it, with their ids and
  *	  counters, are simply there.
  *	- Another is made anew, and what it held is carried into it (carry.h) before our programs are put in the place
- *of the others, and once more after: what came in between.
+ *	  of the others, and once more after: what came in between.
  *	- If the layout of the rules has changed, the programs of before stay where they are, with the rules that they
- *have, until the aggregator has written the rules in ours. Then each link gets our program in one step. There is no
- *moment in which a packet meets no rules.
+ *	  have, until the aggregator has written the rules in ours. Then each link gets our program in one step. There
+ *	  is no moment in which a packet meets no rules.
  *	- The older maps go when this is done. ps_meta.former says that it is not: a collector that was killed goes on
  *	  where it was.
  *
  * Programs of an older version never take over from those of a newer one, whose maps they can't read: see
- *ps_former_find.
+ * ps_former_find.
  */
 #ifndef PS_FORMER_H
 #define PS_FORMER_H

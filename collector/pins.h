@@ -6,7 +6,7 @@
  *
  * A pin keeps its object alive when every program is dead. Maps of another ABI version stand in another directory, so
  * that a layout that has changed is never taken for this one; a map whose layout is the same is pinned in both while
- *one version takes over from another (former.h).
+ * one version takes over from another (former.h).
  */
 #ifndef PS_PINS_H
 #define PS_PINS_H

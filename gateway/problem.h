@@ -1,11 +1,11 @@
 /*
  * Errors as people and programs read them: RFC 9457, application/problem+json.
  *
- *	{"type": "about:blank", "title": "Bad Request", "status": 400, "detail": "…", "code": "bad_value", "field":
- *"icmp_type"}
+ *	{"type": "about:blank", "title": "Bad Request", "status": 400, "detail": "…", "code": "bad_value",
+ *	 "field": "icmp_type"}
  *
  * `type` is about:blank, so `title` is HTTP's phrase (RFC 9457, 4.2.1); `code` tells kinds apart and is stable; `field`
- *is there when one member of the body or one parameter is to blame.
+ * is there when one member of the body or one parameter is to blame.
  */
 #ifndef PS_PROBLEM_H
 #define PS_PROBLEM_H

@@ -8,8 +8,8 @@
  *	};
  *
  * --iface X, --iface=X, -iface X and PACKETSCOPE_IFACE=X all work; an empty variable counts as not set; --flag=no takes
- *a BOOL back. In the file (INI; comments are whole lines that begin with # or ;, a value may stand in double quotes) a
- *key stands under the section of the program ([collector]) or under [packetscope] for all, the program's own first.
+ * a BOOL back. In the file (INI; comments are whole lines that begin with # or ;, a value may stand in double quotes) a
+ * key stands under the section of the program ([collector]) or under [packetscope] for all, the program's own first.
  */
 #ifndef PS_OPTIONS_H
 #define PS_OPTIONS_H

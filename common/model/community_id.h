@@ -6,7 +6,7 @@
  *
  * Everything in network byte order; the end with the lower address comes first, and of equal addresses the one with the
  * lower port. ICMP has types in place of ports: a type that has an answer stands with it (echo request and reply are
- *one flow), any other stands with its code and keeps its direction.
+ * one flow), any other stands with its code and keeps its direction.
  *
  * It costs a SHA-1 of 16 to 40 bytes, so it is computed where a record is shown and stays out of the event path.
  */

@@ -1,12 +1,12 @@
 /*
  * Connections by id, living and recently ended. Records come from two sides (the collector's stream and the kernel's
- *own table) in any order; the table is monotone, so that order does not matter:
+ * own table) in any order; the table is monotone, so that order does not matter:
  *
  *	- of two records of one id, the one with more packets (then bytes) is newer; an older one changes nothing;
  *	- an ended id stays ended while it is remembered; a newer end record replaces its counters.
  *
  * Ended connections are remembered for PS_ENDED_NS, at most PS_ENDED_MAX of them (common/limits.h). Pure: no clock, no
- *log.
+ * log.
  */
 #ifndef PS_CONN_TABLE_H
 #define PS_CONN_TABLE_H

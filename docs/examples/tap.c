@@ -79,8 +79,9 @@ int main(int argc, char **argv)
 	if (seconds > 0)
 		dump(tap);
 	ps_tap_counters(tap, &counters);
-	fprintf(stderr, "%" PRIu64 " connections, %" PRIu64 " messages lost, %" PRIu64 " snapshots, %s\n", ps_tap_live(tap),
-		counters.lost_messages, counters.resyncs, ps_tap_in_step(tap) ? "in step" : "not in step");
+	fprintf(stderr, "%" PRIu64 " connections, %" PRIu64 " messages lost, %" PRIu64 " snapshots, %s\n",
+		ps_tap_live(tap), counters.lost_messages, counters.resyncs,
+		ps_tap_in_step(tap) ? "in step" : "not in step");
 	ps_tap_free(&tap);
 	return got < 0;
 }

@@ -7,7 +7,7 @@
  *		.sport = 1000, .dport = 80, .flags = PS_F_SYN});
  *
  * What is left out is zero or absent; lengths and header sizes come out right unless a field overrides them. Checksums
- *are not computed: the kernel part doesn't look at them.
+ * are not computed: the kernel part doesn't look at them.
  */
 #ifndef PS_TEST_FRAME_H
 #define PS_TEST_FRAME_H
