@@ -2,6 +2,7 @@
 #include "common/codec/batch.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <string.h>
 
 #include "bpf/abi.h"
@@ -129,6 +130,10 @@ static inline uint8_t *put_proto(uint8_t *p, uint8_t proto)
 	const char *name;
 	char buf[8];
 
+	if (proto == IPPROTO_TCP)
+		return put_str(p, "tcp", 3);
+	if (proto == IPPROTO_UDP)
+		return put_str(p, "udp", 3);
 	if (!proto)
 		return put_nil(p);
 	name = ps_proto_name(proto, buf);
@@ -166,9 +171,13 @@ static inline uint8_t *put_rule(uint8_t *p, int32_t id)
 
 static inline uint8_t *put_enum(uint8_t *p, enum ps_kind kind, uint8_t value)
 {
-	const char *word = ps_enum_name(kind, value);
+	const struct ps_word *word = &ps_words[PS_WORDS_OF(kind)][value];
 
-	return word ? put_str(p, word, strlen(word)) : put_nil(p);
+	if (value >= PS_WORD_VALUES || !word->len)
+		return put_nil(p);
+	memcpy(p, word, sizeof(*word)); /* MAX_WORD: as much room */
+	*p |= 0xa0;
+	return p + 1 + word->len;
 }
 
 #define PUT_U8(p, v) put_uint(p, v)
@@ -193,12 +202,35 @@ static inline uint8_t *put_enum(uint8_t *p, enum ps_kind kind, uint8_t value)
 #define PUT_MODE(p, v) put_enum(p, PS_KIND_MODE, v)
 
 _Static_assert(HEAD_ROOM + PS_BUS_RECORDS_MAX * CONN_MAX <= PS_BUS_MESSAGE_MAX, "a full batch must fit one message");
+_Static_assert(sizeof(struct ps_word) <= MAX_WORD, "a word is copied whole");
 _Static_assert(CONN_COLUMNS <= PS_BUS_FIELDS_MAX, "more columns than a reader takes");
+
+static inline bool is_quiet(const struct ps_conn *r)
+{
+	const uint8_t *from = (const uint8_t *)r + CONN_QUIET_AT, *last = from + CONN_QUIET_SIZE - sizeof(uint64_t);
+	uint64_t word, any;
+
+	memcpy(&any, last, sizeof(any));
+#pragma GCC unroll 16
+	for (; from < last; from += sizeof(word)) {
+		memcpy(&word, from, sizeof(word));
+		any |= word;
+	}
+	return !any;
+}
 
 static uint8_t *put_conn(uint8_t *p, const struct ps_conn *r)
 {
 	p = put_array(p, CONN_COLUMNS);
-#define PS_CONN(name, kind, doc) p = PUT_##kind(p, r->name);
+#define PS_CONN(name, kind, doc) \
+	if (!CONN_IS_QUIET(name)) \
+		p = PUT_##kind(p, r->name);
+#include "common/model/schema.def"
+	if (is_quiet(r))
+		return (uint8_t *)memset(p, 0, CONN_QUIETS) + CONN_QUIETS;
+#define PS_CONN(name, kind, doc) \
+	if (CONN_IS_QUIET(name)) \
+		p = PUT_##kind(p, r->name);
 #include "common/model/schema.def"
 	return p;
 }

@@ -4,6 +4,8 @@
 #ifndef PS_BATCH_LAYOUT_H
 #define PS_BATCH_LAYOUT_H
 
+#include <stddef.h>
+
 #include "common/model/schema.h"
 
 /* The most that a column can take. */
@@ -28,6 +30,21 @@
 #define MAX_VERDICT MAX_WORD
 #define MAX_DIRECTION MAX_WORD
 #define MAX_MODE MAX_WORD
+
+/* The columns of a connection, by number. */
+enum {
+#define PS_CONN(name, kind, doc) CONN_##name,
+#include "common/model/schema.def"
+};
+
+/*
+ * From here on the columns count what goes wrong. Where nothing has, they are all zero: one piece of memory in the
+ * struct, and as many zeros on the wire, written and read at once.
+ */
+#define CONN_QUIET orig_retrans_packets
+#define CONN_QUIET_AT offsetof(struct ps_conn, CONN_QUIET)
+#define CONN_QUIET_SIZE (sizeof(struct ps_conn) - CONN_QUIET_AT)
+#define CONN_IS_QUIET(name) (CONN_##name >= CONN_orig_retrans_packets)
 
 enum {
 #define PS_CONN(name, kind, doc) +1
@@ -54,5 +71,14 @@ enum {
 	DROP_MAX = 3
 #include "common/model/schema.def"
 };
+
+enum {
+	CONN_QUIETS = CONN_COLUMNS - CONN_orig_retrans_packets
+};
+
+/* Zeros in the struct are zeros on the wire. */
+#define IS_COUNT(kind) (PS_KIND_##kind <= PS_KIND_U64)
+#define PS_CONN(name, kind, doc) _Static_assert(!CONN_IS_QUIET(name) || IS_COUNT(kind), #name " is no count");
+#include "common/model/schema.def"
 
 #endif

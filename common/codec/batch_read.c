@@ -1,6 +1,7 @@
 /* See batch.h: reading. */
 #include <errno.h>
 #include <math.h>
+#include <netinet/in.h>
 #include <string.h>
 
 #include "common/codec/batch.h"
@@ -59,11 +60,14 @@ static const void *const nones[PS_RECORD_TYPES] = {&conn_none, &icmp_none, &drop
  */
 struct taker {
 	const uint8_t *p;
-	bool odd;
+	uint64_t odd; /* is, if any bit is set */
 };
 
+/* A taker that one of them got by address would live in memory, and each column would wait for the one before. */
+#define TAKE static inline __attribute__((always_inline))
+
 /* A number of `size` bytes at most. */
-static inline uint64_t take_uint(struct taker *t, size_t size)
+TAKE uint64_t take_uint(struct taker *t, size_t size)
 {
 	const uint8_t *p = t->p;
 
@@ -91,7 +95,7 @@ static inline uint64_t take_uint(struct taker *t, size_t size)
 	return 0;
 }
 
-static inline bool take_nil(struct taker *t)
+TAKE bool take_nil(struct taker *t)
 {
 	if (t->p[0] != 0xc0)
 		return false;
@@ -100,7 +104,7 @@ static inline bool take_nil(struct taker *t)
 }
 
 /* Length of a string of up to `max` bytes; t->p is then where it begins. */
-static inline size_t take_head(struct taker *t, size_t max)
+TAKE size_t take_head(struct taker *t, size_t max)
 {
 	size_t n = t->p[0] & 0x1f, head = 1;
 
@@ -118,41 +122,50 @@ static inline size_t take_head(struct taker *t, size_t max)
 	return n;
 }
 
-/* Eight hexadecimal digits, small letters; wrong ones set odd. */
-static inline uint64_t take_hex(struct taker *t, const uint8_t *p)
+/* Sixteen hexadecimal digits, small letters, side by side; wrong ones set odd. */
+TAKE uint64_t take_hex(struct taker *t, const uint8_t *p)
 {
-	const uint64_t ones = 0x0101010101010101ull, high = ones << 7;
-	uint64_t x = ps_wire_number(p, 8), letter, digit, value;
+	typedef uint8_t bytes __attribute__((vector_size(16)));
+	typedef uint16_t pairs __attribute__((vector_size(16)));
+	typedef uint8_t half __attribute__((vector_size(8)));
+	bytes x, letter, digit;
+	uint64_t right[2], value;
+	pairs two;
+	half one;
 
-	/* Of bytes below 0x80: is it from 'a' to 'f', is it from '0' to '9'? */
-	letter = (x + ones * (0x80 - 'a')) & ~(x + ones * (0x80 - 'g')) & high;
-	digit = (x + ones * (0x80 - '0')) & ~(x + ones * (0x80 - ':')) & high;
-	t->odd |= (x & high) != 0 || (letter | digit) != high;
-	value = (x & ones * 0x0f) + (letter >> 7) * 9;
-	value = (value | value >> 4) & 0x00ff00ff00ff00ffull;
-	value = (value | value >> 8) & 0x0000ffff0000ffffull;
-	return (value | value >> 16) & 0xffffffff;
+	memcpy(&x, p, sizeof(x));
+	letter = (bytes)((x >= 'a') & (x <= 'f'));
+	digit = (bytes)((x >= '0') & (x <= '9'));
+	x = (x & 0x0f) + (letter & 9);
+	digit |= letter;
+	memcpy(right, &digit, sizeof(right));
+	t->odd |= ~(right[0] & right[1]);
+	two = (pairs)x;
+	one = __builtin_convertvector((two << 4 | two >> 8) & 0xff, half);
+	memcpy(&value, &one, sizeof(value));
+	return __builtin_bswap64(value);
 }
 
-static inline void take_ID(struct taker *t, uint64_t *to)
+TAKE void take_ID(struct taker *t, uint64_t *to)
 {
-	const uint8_t *p = t->p + 1;
-
-	*to = 0;
-	if (take_nil(t))
-		return;
-	if (t->p[0] != (0xa0 | 16)) {
-		t->odd = true;
+	if (t->p[0] == (0xa0 | 16)) {
+		*to = take_hex(t, t->p + 1);
+		t->p += 17;
 		return;
 	}
-	*to = take_hex(t, p) << 32 | take_hex(t, p + 8);
-	t->p = p + 16;
+	*to = 0;
+	t->odd |= !take_nil(t);
 }
 
-static inline void take_PROTO(struct taker *t, uint8_t *to)
+TAKE void take_PROTO(struct taker *t, uint8_t *to)
 {
 	size_t n;
 
+	if (!memcmp(t->p, "\xa3tcp", 4)) {
+		*to = IPPROTO_TCP;
+		t->p += 4;
+		return;
+	}
 	*to = 0;
 	if (take_nil(t))
 		return;
@@ -161,92 +174,78 @@ static inline void take_PROTO(struct taker *t, uint8_t *to)
 	t->p += n;
 }
 
-/* A decimal byte without a zero in front; where it ends, NULL: there is none. */
-static inline const uint8_t *take_byte(const uint8_t *p, const uint8_t *end, uint8_t *to)
+TAKE void take_ADDR(struct taker *t, struct ps_addr *to)
 {
-	const uint8_t *begin = p;
-	unsigned v = 0;
+	size_t n = t->p[0] ^ 0xa0;
 
-	for (; p < end && p < begin + 3 && (uint8_t)(*p - '0') < 10; p++)
-		v = v * 10 + (unsigned)(*p - '0');
-	*to = (uint8_t)v;
-	return p == begin || v > 255 || (*begin == '0' && p > begin + 1) ? NULL : p;
-}
-
-static inline void take_ADDR(struct taker *t, struct ps_addr *to)
-{
-	const uint8_t *p, *end;
-	uint8_t bytes[4];
-	size_t n;
-
+	if (ps_addr_take_ipv4((const char *)t->p + 1, n, to)) {
+		t->p += 1 + n;
+		return;
+	}
 	*to = (struct ps_addr){0};
 	if (take_nil(t))
 		return;
 	n = take_head(t, MAX_ADDR - 2);
-	end = t->p + n;
-	p = t->p;
-	t->p = end;
-	for (int i = 0; p && i < 4; i++) {
-		if (i && (p == end || *p++ != '.'))
-			p = NULL;
-		else
-			p = take_byte(p, end, &bytes[i]);
-	}
-	if (p && p == end) {
-		to->family = 4;
-		memcpy(to->word, bytes, sizeof(bytes));
-	} else {
-		t->odd |= ps_addr_parse((const char *)end - n, n, to) < 0;
-	}
+	t->odd |= ps_addr_parse((const char *)t->p, n, to) < 0;
+	t->p += n;
 }
 
-/* The first n bytes of eight. */
-static inline uint64_t first_bytes(size_t n)
+/* Sixteen bytes as two words. */
+struct pair {
+	uint64_t half[2];
+};
+
+/* All bits of the first n bytes of sixteen. */
+TAKE struct pair first_bytes(size_t n)
 {
-	return n >= 8 ? UINT64_MAX : (1ull << (8 * n)) - 1;
+	static const uint8_t ones[2 * sizeof(struct pair)] = {
+		0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+	struct pair keep;
+
+	memcpy(&keep, ones + sizeof(keep) - n, sizeof(keep));
+	return keep;
 }
 
-static inline bool has_nul(uint64_t x)
+/* Not 0 if one of the bytes is. */
+TAKE uint64_t has_nul(uint64_t x)
 {
 	return (x - 0x0101010101010101ull) & ~x & 0x8080808080808080ull;
 }
 
-/* Zeros up to the end of the array. Most are short: 16 bytes are there to read, whatever the length. */
-static inline void take_string(struct taker *t, char *to, size_t size)
+/* Zeros up to the end of the array. Most are short. */
+TAKE void take_string(struct taker *t, char *to, size_t size)
 {
-	uint64_t half[2], keep[2];
-	size_t n;
+	size_t n = t->p[0] ^ 0xa0;
+	uint64_t text;
 
 	memset(to, 0, size);
+	if (n <= sizeof(text)) {
+		memcpy(&text, t->p + 1, sizeof(text));
+		t->odd |= has_nul(text | ~first_bytes(n).half[0]);
+		text &= first_bytes(n).half[0];
+		memcpy(to, &text, sizeof(text));
+		t->p += 1 + n;
+		return;
+	}
 	if (take_nil(t))
 		return;
 	n = take_head(t, size - 1);
-	if (n <= sizeof(half)) {
-		memcpy(half, t->p, sizeof(half));
-		keep[0] = first_bytes(n);
-		keep[1] = first_bytes(n > 8 ? n - 8 : 0);
-		t->odd |= has_nul(half[0] | ~keep[0]) || has_nul(half[1] | ~keep[1]);
-		half[0] &= keep[0];
-		half[1] &= keep[1];
-		memcpy(to, half, sizeof(half));
-	} else {
-		memcpy(to, t->p, n);
-		t->odd |= memchr(t->p, '\0', n) != NULL;
-	}
+	memcpy(to, t->p, n);
+	t->odd |= memchr(t->p, '\0', n) != NULL;
 	t->p += n;
 }
 
-static inline void take_BOOL(struct taker *t, bool *to)
+TAKE void take_BOOL(struct taker *t, bool *to)
 {
 	*to = false;
 	if (take_nil(t))
 		return;
-	t->odd |= (t->p[0] | 1) != 0xc3;
+	t->odd |= (t->p[0] | 1) ^ 0xc3;
 	*to = t->p[0] & 1;
 	t->p++;
 }
 
-static inline void take_RATIO(struct taker *t, double *to)
+TAKE void take_RATIO(struct taker *t, double *to)
 {
 	uint64_t bits;
 
@@ -260,7 +259,7 @@ static inline void take_RATIO(struct taker *t, double *to)
 	t->p += 9;
 }
 
-static inline void take_RULE(struct taker *t, int32_t *to)
+TAKE void take_RULE(struct taker *t, int32_t *to)
 {
 	uint64_t id;
 
@@ -272,16 +271,31 @@ static inline void take_RULE(struct taker *t, int32_t *to)
 	*to = (int32_t)id;
 }
 
-static inline void take_word(struct taker *t, enum ps_kind kind, uint8_t *to)
+/* The head is the length, but for its highest bits; so head and text are compared at once. */
+TAKE void take_word(struct taker *t, enum ps_kind kind, uint8_t *to)
 {
-	size_t n;
+	struct pair wire, keep, ours;
+	size_t n = t->p[0] ^ 0xa0;
 
 	*to = 0;
-	if (take_nil(t))
+	if (n >= MAX_WORD) {
+		t->odd |= !take_nil(t);
 		return;
-	n = take_head(t, MAX_WORD - 1);
-	t->odd |= ps_enum_parse(kind, (const char *)t->p, n, to) < 0;
-	t->p += n;
+	}
+	memcpy(&wire, t->p, sizeof(wire));
+	keep = first_bytes(n + 1);
+	wire.half[0] = (wire.half[0] ^ 0xa0) & keep.half[0];
+	wire.half[1] &= keep.half[1];
+	t->p += n + 1;
+	for (size_t i = 0; i < PS_WORD_VALUES; i++) {
+		memcpy(&ours, &ps_words[PS_WORDS_OF(kind)][i], sizeof(ours));
+		if (wire.half[0] == ours.half[0] && wire.half[1] == ours.half[1]) {
+			*to = (uint8_t)i;
+			t->odd |= !ps_words[PS_WORDS_OF(kind)][i].len;
+			return;
+		}
+	}
+	t->odd = true;
 }
 
 #define take_U8(t, to) (*(to) = (uint8_t)take_uint(t, 1))
@@ -300,13 +314,25 @@ static inline void take_word(struct taker *t, enum ps_kind kind, uint8_t *to)
 /* False: to be read the other way, from the beginning. */
 static bool take_conn(struct ps_batch_reader *r, struct ps_conn *c)
 {
+	static const uint8_t zeros[CONN_QUIETS];
 	struct taker t = {.p = r->p};
 
 	if (r->end - r->p < CONN_MAX || t.p[0] != 0xdc || ps_wire_number(t.p + 1, 2) != CONN_COLUMNS)
 		return false;
 	t.p += 3;
-#define PS_CONN(name, kind, doc) take_##kind(&t, &c->name);
+#define PS_CONN(name, kind, doc) \
+	if (!CONN_IS_QUIET(name)) \
+		take_##kind(&t, &c->name);
 #include "common/model/schema.def"
+	if (!memcmp(t.p, zeros, CONN_QUIETS)) {
+		memset((uint8_t *)c + CONN_QUIET_AT, 0, CONN_QUIET_SIZE);
+		t.p += CONN_QUIETS;
+	} else {
+#define PS_CONN(name, kind, doc) \
+	if (CONN_IS_QUIET(name)) \
+		take_##kind(&t, &c->name);
+#include "common/model/schema.def"
+	}
 	if (t.odd)
 		return false;
 	r->p = t.p;

@@ -175,6 +175,59 @@ int ps_addr_parse(const char *text, size_t len, struct ps_addr *ret_addr)
 	return 0;
 }
 
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the first byte of a word is its lowest");
+
+/* Where the first two dots are, in bits. Something behind a dot may be taken for one, and where there are none it is
+ * the last byte: who compares afterwards sees it. */
+static inline void find_dots(uint64_t text, unsigned *ret_first, unsigned *ret_second)
+{
+	const uint64_t ones = 0x0101010101010101ull, high = ones << 7;
+	uint64_t x = text ^ ones * '.';
+
+	x = (x - ones) & ~x & high;
+	*ret_first = (unsigned)__builtin_ctzll(x | 1ull << 63) - 7;
+	x &= x - 1;
+	*ret_second = (unsigned)__builtin_ctzll(x | 1ull << 63) - 7;
+}
+
+/* The text in the first n bits, 24 at most, as a number. *diff gets bits unless it and the dot behind are what we write
+ * for that number: then nothing else has to be checked of them. */
+static inline uint32_t take_decimal(uint64_t text, unsigned n, uint32_t *diff)
+{
+	uint32_t here = (uint32_t)text << (24 - n), ours;
+	uint8_t byte = (uint8_t)((here & 0x0f0f0f) * (100 << 16 | 10 << 8 | 1) >> 16);
+
+	memcpy(&ours, &decimals[byte], sizeof(ours));
+	*diff |= ours << (24 - n) ^ here;
+	return byte;
+}
+
+bool ps_addr_take_ipv4(const char *text, size_t len, struct ps_addr *ret_addr)
+{
+	unsigned dot[4];
+	uint32_t word, diff = 0;
+	uint64_t head, tail;
+	size_t at, left;
+
+	memcpy(&head, text, sizeof(head));
+	find_dots(head, &dot[0], &dot[1]);
+	at = dot[1] / 8 + 1;
+	left = len - at;
+	if (left - 3 > 4) /* "4.5" to "127.255" */
+		return false;
+	memcpy(&tail, text + at, sizeof(tail));
+	tail = (tail & ~(UINT64_MAX << 8 * left)) | (uint64_t)'.' << 8 * left;
+	find_dots(tail, &dot[2], &dot[3]);
+	if (dot[0] > 24 || dot[1] - dot[0] - 8 > 24 || dot[2] > 24 || dot[3] - dot[2] - 8 > 24 || dot[3] != 8 * left)
+		return false;
+	word = take_decimal(head, dot[0], &diff);
+	word |= take_decimal(head >> (dot[0] + 8), dot[1] - dot[0] - 8, &diff) << 8;
+	word |= take_decimal(tail, dot[2], &diff) << 16;
+	word |= take_decimal(tail >> (dot[2] + 8), dot[3] - dot[2] - 8, &diff) << 24;
+	*ret_addr = (struct ps_addr){.family = PS_FAMILY_IPV4, .word = {word}};
+	return !diff;
+}
+
 bool ps_addr_equal(const struct ps_addr *a, const struct ps_addr *b)
 {
 	return !ps_addr_compare(a, b);

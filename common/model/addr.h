@@ -23,6 +23,10 @@ size_t ps_addr_put(const struct ps_addr *a, char *out);
 /* An address, IPv4 or IPv6, no prefix, no zone. 0, or -EINVAL. */
 int ps_addr_parse(const char *text, size_t len, struct ps_addr *ret_addr);
 
+/* An IPv4 address, for decoders: 16 bytes can be read at text, of which the address is the first len. False: it is
+ * none, or not as ps_addr_put writes it; *ret_addr is then undefined. */
+bool ps_addr_take_ipv4(const char *text, size_t len, struct ps_addr *ret_addr);
+
 bool ps_addr_equal(const struct ps_addr *a, const struct ps_addr *b);
 int ps_addr_compare(const struct ps_addr *a, const struct ps_addr *b); /* none < IPv4 < IPv6, then bytes */
 

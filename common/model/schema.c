@@ -41,86 +41,75 @@ const struct ps_field *ps_schema_find(const struct ps_schema *schema, const char
 	return NULL;
 }
 
-struct words {
-	const char *const *word; /* by value; NULL = none */
-	size_t n;
-};
-
-static const char *const view_words[] = {[PS_VIEW_BOTH] = "both", [PS_VIEW_INGRESS] = "ingress"};
-
-static const char *const state_words[] = {
-	[PS_TCP_SYN_SENT] = "syn_sent",
-	[PS_TCP_SYN_RECV] = "syn_recv",
-	[PS_TCP_ESTABLISHED] = "established",
-	[PS_TCP_FIN_WAIT] = "fin_wait",
-	[PS_TCP_CLOSE_WAIT] = "close_wait",
-	[PS_TCP_LAST_ACK] = "last_ack",
-	[PS_TCP_TIME_WAIT] = "time_wait",
-	[PS_TCP_CLOSE] = "close",
-	[PS_STATE_UNREPLIED] = "unreplied",
-	[PS_STATE_REPLIED] = "replied",
-};
-
-static const char *const end_words[] = {
-	[PS_END_FIN] = "fin",
-	[PS_END_RST] = "rst",
-	[PS_END_TIMEOUT] = "timeout",
-	[PS_END_EVICTED] = "evicted",
-	[PS_END_DETACHED] = "detached",
-};
-
-static const char *const verdict_words[] = {
-	[PS_VERDICT_NONE] = "pass",
-	[PS_VERDICT_ALLOWED] = "allow",
-	[PS_VERDICT_DROPPED] = "drop",
-};
-
-static const char *const direction_words[] = {
-	[PS_DIR_INGRESS] = "ingress",
-	[PS_DIR_EGRESS] = "egress",
-	[PS_DIR_INGRESS | PS_DIR_EGRESS] = "both",
-};
-
-static const char *const mode_words[] = {
-	[PS_DROP_ENFORCED] = "enforce",
-	[PS_DROP_SHADOW] = "shadow",
-};
-
-static struct words words_of(enum ps_kind kind)
-{
-	switch (kind) {
-	case PS_KIND_VIEW:
-		return (struct words){view_words, PS_ARRAY_SIZE(view_words)};
-	case PS_KIND_STATE:
-		return (struct words){state_words, PS_ARRAY_SIZE(state_words)};
-	case PS_KIND_END:
-		return (struct words){end_words, PS_ARRAY_SIZE(end_words)};
-	case PS_KIND_VERDICT:
-		return (struct words){verdict_words, PS_ARRAY_SIZE(verdict_words)};
-	case PS_KIND_DIRECTION:
-		return (struct words){direction_words, PS_ARRAY_SIZE(direction_words)};
-	case PS_KIND_MODE:
-		return (struct words){mode_words, PS_ARRAY_SIZE(mode_words)};
-	default:
-		return (struct words){NULL, 0};
+#define WORD(s) \
+	{ \
+		sizeof(s) - 1, s \
 	}
+
+const struct ps_word ps_words[PS_WORD_KINDS][PS_WORD_VALUES] = {
+	[PS_WORDS_OF(PS_KIND_VIEW)] =
+		{
+			[PS_VIEW_BOTH] = WORD("both"),
+			[PS_VIEW_INGRESS] = WORD("ingress"),
+		},
+	[PS_WORDS_OF(PS_KIND_STATE)] =
+		{
+			[PS_TCP_SYN_SENT] = WORD("syn_sent"),
+			[PS_TCP_SYN_RECV] = WORD("syn_recv"),
+			[PS_TCP_ESTABLISHED] = WORD("established"),
+			[PS_TCP_FIN_WAIT] = WORD("fin_wait"),
+			[PS_TCP_CLOSE_WAIT] = WORD("close_wait"),
+			[PS_TCP_LAST_ACK] = WORD("last_ack"),
+			[PS_TCP_TIME_WAIT] = WORD("time_wait"),
+			[PS_TCP_CLOSE] = WORD("close"),
+			[PS_STATE_UNREPLIED] = WORD("unreplied"),
+			[PS_STATE_REPLIED] = WORD("replied"),
+		},
+	[PS_WORDS_OF(PS_KIND_END)] =
+		{
+			[PS_END_FIN] = WORD("fin"),
+			[PS_END_RST] = WORD("rst"),
+			[PS_END_TIMEOUT] = WORD("timeout"),
+			[PS_END_EVICTED] = WORD("evicted"),
+			[PS_END_DETACHED] = WORD("detached"),
+		},
+	[PS_WORDS_OF(PS_KIND_VERDICT)] =
+		{
+			[PS_VERDICT_NONE] = WORD("pass"),
+			[PS_VERDICT_ALLOWED] = WORD("allow"),
+			[PS_VERDICT_DROPPED] = WORD("drop"),
+		},
+	[PS_WORDS_OF(PS_KIND_DIRECTION)] =
+		{
+			[PS_DIR_INGRESS] = WORD("ingress"),
+			[PS_DIR_EGRESS] = WORD("egress"),
+			[PS_DIR_INGRESS | PS_DIR_EGRESS] = WORD("both"),
+		},
+	[PS_WORDS_OF(PS_KIND_MODE)] =
+		{
+			[PS_DROP_ENFORCED] = WORD("enforce"),
+			[PS_DROP_SHADOW] = WORD("shadow"),
+		},
+};
+
+static bool has_words(enum ps_kind kind)
+{
+	return kind >= PS_KIND_VIEW && kind <= PS_KIND_MODE;
 }
 
 const char *ps_enum_name(enum ps_kind kind, unsigned value)
 {
-	struct words w = words_of(kind);
-
-	return value < w.n ? w.word[value] : NULL;
+	if (!has_words(kind) || value >= PS_WORD_VALUES || !ps_words[PS_WORDS_OF(kind)][value].len)
+		return NULL;
+	return ps_words[PS_WORDS_OF(kind)][value].text;
 }
 
 int ps_enum_parse(enum ps_kind kind, const char *word, size_t len, uint8_t *ret_value)
 {
-	struct words w = words_of(kind);
+	for (size_t i = 0; has_words(kind) && i < PS_WORD_VALUES; i++) {
+		const struct ps_word *w = &ps_words[PS_WORDS_OF(kind)][i];
 
-	for (size_t i = 0; i < w.n; i++) {
-		/* nearly all others are told by their first letter */
-		if (len && w.word[i] && w.word[i][0] == word[0] && strlen(w.word[i]) == len &&
-			!memcmp(w.word[i], word, len)) {
+		if (w->len && w->len == len && !memcmp(w->text, word, len)) {
 			*ret_value = (uint8_t)i;
 			return 0;
 		}

@@ -131,6 +131,17 @@ enum ps_verdict {
 	PS_VERDICT_DROPPED,
 };
 
+/* The words of the enums, by kind (VIEW and those that follow it) and value: the length, the text, zeros up to 16
+ * bytes; length 0: none. For those who write and read thousands of them; the functions below for all others. */
+#define PS_WORDS_OF(kind) ((kind)-PS_KIND_VIEW)
+#define PS_WORD_KINDS (PS_WORDS_OF(PS_KIND_MODE) + 1)
+#define PS_WORD_VALUES (PS_STATE_REPLIED + 1)
+struct ps_word {
+	uint8_t len;
+	char text[15];
+};
+extern const struct ps_word ps_words[PS_WORD_KINDS][PS_WORD_VALUES];
+
 /* Word of an enum value of VIEW, STATE, END, VERDICT, DIRECTION, MODE; NULL = none or unknown (null in JSON). */
 const char *ps_enum_name(enum ps_kind kind, unsigned value);
 /* And back: 0, or -EINVAL. */

@@ -117,6 +117,45 @@ static void agrees_with_inet_ntop(void **state)
 	}
 }
 
+/* What the decoders' way takes is what ps_addr_parse takes and ps_addr_put writes, and nothing else. */
+static void takes_our_own_ipv4(void **state)
+{
+	static const char signs[] = "0123456789..:/-aF \xff";
+	unsigned taken = 0, refused = 0;
+
+	(void)state;
+	for (unsigned round = 0; round < 400000; round++) {
+		uint8_t bytes[4] = {0};
+		struct ps_addr got, asked;
+		char exact[16], text[PS_ADDR_TEXT]; /* sixteen, so that a sanitizer sees a look behind them */
+		size_t len;
+		bool ours;
+
+		for (int i = 0; i < 4; i++)
+			bytes[i] = (uint8_t)(random() >> random() % 8);
+		memset(exact, random() % 2 ? '.' : '7', sizeof(exact));
+		len = (size_t)snprintf(text, sizeof(text), "%u.%u.%u.%u", bytes[0], bytes[1], bytes[2], bytes[3]);
+		memcpy(exact, text, len);
+		for (unsigned i = 0; i < round % 3; i++)
+			exact[random() % (long)len] = signs[random() % (long)(sizeof(signs) - 1)];
+		if (round % 7 == 0)
+			len = (size_t)random() % (sizeof(exact) + 1);
+		ours = !ps_addr_parse(exact, len, &asked) && ps_addr_put(&asked, text) == len &&
+		       !memcmp(text, exact, len);
+		assert_int_equal(ps_addr_take_ipv4(exact, len, &got), ours);
+		if (ours)
+			assert_memory_equal(&got, &asked, sizeof(got));
+		taken += ours;
+		refused += !ours;
+	}
+	assert_true(taken > 100000 && refused > 100000);
+	for (size_t len = 17; len < 400; len++) { /* what a decoder may have read as a length */
+		struct ps_addr got;
+
+		assert_false(ps_addr_take_ipv4("1.2.3.4.5.6.7.8.", len, &got));
+	}
+}
+
 static void order(void **state)
 {
 	static const char *const sorted[] = {
@@ -146,6 +185,7 @@ int main(void)
 		cmocka_unit_test(none_is_empty),
 		cmocka_unit_test(refuses),
 		cmocka_unit_test(agrees_with_inet_ntop),
+		cmocka_unit_test(takes_our_own_ipv4),
 		cmocka_unit_test(order),
 	};
 

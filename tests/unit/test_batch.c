@@ -123,6 +123,13 @@ static void random_record(enum ps_record_type type, union record *r)
 	memset(r, 0, sizeof(*r));
 	for (size_t i = 0; i < s->n_fields; i++)
 		random_field(&s->fields[i], (uint8_t *)r + s->fields[i].offset);
+	if (type == PS_RECORD_CONN && random() % 2) { /* nothing went wrong: zeros up to the end, or up to the last */
+		uint32_t last = r->conn.resp_dropped_packets;
+		size_t from = offsetof(struct ps_conn, orig_retrans_packets);
+
+		memset((uint8_t *)&r->conn + from, 0, sizeof(r->conn) - from);
+		r->conn.resp_dropped_packets = random() % 2 ? last : 0;
+	}
 }
 
 /* A record whose every column is as long as it can be. */
