@@ -190,6 +190,12 @@ static uint32_t window_of(const struct ps_conn_tcp *t, unsigned side, unsigned s
 	return (uint32_t)t->window[side] << PS_MIN(t->wscale[side], 14);
 }
 
+/* A word of ours, into zeros: printf would take as long as all the rest of a record. */
+static void put_text(char *to, size_t size, const char *word)
+{
+	memcpy(to, word, PS_MIN(strlen(word), size - 1));
+}
+
 static void fill_tcp(const struct ps_conn_raw *raw, unsigned o, struct ps_conn *c)
 {
 	const struct ps_conn_tcp *t = &raw->tcp;
@@ -198,7 +204,7 @@ static void fill_tcp(const struct ps_conn_raw *raw, unsigned o, struct ps_conn *
 
 	c->state = t->state;
 	memcpy(c->history, t->history, history_len(raw));
-	(void)snprintf(c->conn_state, sizeof(c->conn_state), "%s", state_tcp(raw, &story));
+	put_text(c->conn_state, sizeof(c->conn_state), state_tcp(raw, &story));
 	c->rtt_handshake_us = t->rtt_handshake_us;
 	c->rtt_us = t->rtt_us;
 	c->orig_window = window_of(t, o, story.orig);
@@ -219,10 +225,16 @@ static void fill_tcp(const struct ps_conn_raw *raw, unsigned o, struct ps_conn *
 
 static void fill_udp(const struct ps_conn_raw *raw, struct ps_conn *c)
 {
+	char *history = c->history; /* zeros up to its end */
+
 	c->state = raw->flags & PS_CONN_REPLIED ? PS_STATE_REPLIED : PS_STATE_UNREPLIED;
-	(void)snprintf(c->history, sizeof(c->history), "%s%s%s", raw->flags & PS_CONN_FLIPPED ? "^" : "",
-		c->orig_packets ? "D" : "", c->resp_packets ? "d" : "");
-	(void)snprintf(c->conn_state, sizeof(c->conn_state), "%s", state_udp(c));
+	if (raw->flags & PS_CONN_FLIPPED)
+		*history++ = '^';
+	if (c->orig_packets)
+		*history++ = 'D';
+	if (c->resp_packets)
+		*history++ = 'd';
+	put_text(c->conn_state, sizeof(c->conn_state), state_udp(c));
 }
 
 static double ratio(uint64_t part, uint64_t whole)
