@@ -30,7 +30,11 @@
 #include "common/base/cleanup.h"
 #include "frame.h"
 
-#define BURST 2048 /* a third of the ring of a machine with two CPUs */
+/*
+ * A third of the ring of a machine with two CPUs. Who was kept from pouring for longer does not make up for it: that
+ * would be another rate. What is not poured in time is not in the rate of arrival either.
+ */
+#define BURST 2048
 #define STEP_NS 1000000
 #define PATIENCE_NS 1000000000ull /* without any progress: what is not here by then is lost */
 
@@ -156,17 +160,20 @@ static void until(uint64_t ns)
 
 static void pour(struct pour *p, uint64_t rate, uint64_t total)
 {
-	uint64_t began = ps_bench_now(), next = began;
+	uint64_t began = ps_bench_now(), next = began, off = 0; /* off: of those that were due */
 
 	while (p->sent < total) {
 		uint64_t now = ps_bench_now();
-		uint64_t due = PS_MIN((uint64_t)((double)(now - began) / 1e9 * (double)rate) + 1, total);
+		uint64_t due = (uint64_t)((double)(now - began) / 1e9 * (double)rate) + 1 - off;
 
+		if (due > p->sent + BURST) {
+			off += due - p->sent - BURST;
+			due = p->sent + BURST;
+		}
+		due = PS_MIN(due, total);
 		if (due > p->sent)
-			burst(p, (uint32_t)PS_MIN(due - p->sent, (uint64_t)BURST));
-		if (due > p->sent)
-			continue;
-		next += STEP_NS;
+			burst(p, (uint32_t)(due - p->sent));
+		next = PS_MAX(next + STEP_NS, now);
 		until(next);
 	}
 }
