@@ -35,6 +35,7 @@ struct ps_kernel_view {
 	struct ps_rule_rows *rule_rows[PS_ROW_CHUNKS];
 	uint32_t rule_unit_chunks, rule_row_chunks; /* that are there, of each half and of rows; rule_room makes more */
 	struct ps_runtime *runtime;
+	uint64_t rule_switched; /* boot time, ns, of our last write of runtime->rule_switch; 0 = somebody else's */
 	struct ps_ledger *ledger;
 };
 

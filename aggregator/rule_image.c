@@ -329,16 +329,20 @@ static void index_unit(struct ps_rule_image *image, const struct ps_rule_unit *u
 static void count_flags(struct ps_rule_image *image, const struct ps_rule_unit *u, int by)
 {
 	struct ps_rule_head *head = image->head;
+	unsigned others = ~u->tcp_mask & 0xffu, some = 0;
 
-	for (unsigned f = 0; u->tcp_mask && f < 256; f++) {
-		if ((f & u->tcp_mask) != u->tcp_flags)
-			continue;
+	if (!u->tcp_mask || u->tcp_flags & others)
+		return;
+	do { /* every combination of the flags that it does not test */
+		unsigned f = u->tcp_flags | some;
+
 		image->with_flags[f] += (uint32_t)by;
 		if (image->with_flags[f])
 			head->tcp_flags_hit[f / 64] |= 1ull << f % 64;
 		else
 			head->tcp_flags_hit[f / 64] &= ~(1ull << f % 64);
-	}
+		some = (some - others) & others;
+	} while (some);
 }
 
 /* --- Places ------------------------------------------------------------------------------------- */

@@ -7,6 +7,7 @@
 #include "aggregator/limits.h"
 #include "aggregator/rule_image.h"
 #include "common/base/cleanup.h"
+#include "common/base/clock.h"
 
 /* --- The switch ---------------------------------------------------------------------------------- */
 
@@ -34,12 +35,19 @@ static struct in_force in_force_at(const struct ps_kernel_view *view, uint64_t n
 static void switch_to(struct ps_kernel_view *view, uint32_t half, uint64_t deadline)
 {
 	__atomic_store_n(&view->runtime->rule_switch, deadline << 1 | half, __ATOMIC_RELEASE);
+	view->rule_switched = ps_clock_boot();
 }
 
-static void wait_for_readers(void)
+/* Until nobody can be reading the half that is not in force: before it is written, not after the switch, so that only a
+ * change on the heels of another waits. */
+static void wait_for_readers(const struct ps_kernel_view *view)
 {
-	struct timespec left = {.tv_nsec = PS_RULE_GRACE_NS};
+	uint64_t since = view->rule_switched ? ps_clock_boot() - view->rule_switched : 0;
+	struct timespec left = {0};
 
+	if (since >= PS_RULE_GRACE_NS)
+		return;
+	left.tv_nsec = (long)(PS_RULE_GRACE_NS - since);
 	while (nanosleep(&left, &left) < 0 && errno == EINTR)
 		;
 }
@@ -52,10 +60,7 @@ int ps_rule_install_prepare(
 	uint32_t rows = (set->image->rows + PS_ROW_CHUNK - 1) / PS_ROW_CHUNK;
 	struct in_force f = in_force_at(view, now);
 
-	/* what was undone may still be read by slow ones */
-	if (ps_rule_install_settle(view, now))
-		wait_for_readers();
-	else if (f.deadline)
+	if (!ps_rule_install_settle(view, now) && f.deadline)
 		return ps_error_set(err, -EBUSY, 409, "confirm_pending", "",
 			"a change of the rules waits to be confirmed: confirm it, or wait until its time is up");
 	if (set->image->chunks <= view->rule_unit_chunks && rows <= view->rule_row_chunks)
@@ -144,13 +149,13 @@ uint32_t ps_rule_install(struct ps_kernel_view *view, struct ps_rule_set *set, u
 		return view->rule_heads[in_force].generation;
 	}
 	generation = next_generation(view);
+	wait_for_readers(view);
 	copy_image(view, half, image);
 	view->rule_heads[half].generation = generation;
 	write_terms(view, half, image);
 	image->copied[half].generation = generation;
 	image->copied[half].step = ++image->step;
 	switch_to(view, half, confirm_by);
-	wait_for_readers();
 	return generation;
 }
 
@@ -193,7 +198,6 @@ int ps_rule_install_revert(struct ps_kernel_view *view)
 	if (!f.deadline)
 		return -ENOENT;
 	switch_to(view, !f.half, 0);
-	wait_for_readers();
 	return 0;
 }
 

@@ -31,7 +31,8 @@ int ps_rule_install_prepare(
 /*
  * Puts the set in force under the next generation, and returns that. A set that is in force already keeps its
  * generation; its rules' deadlines are written all the same. confirm_by: when it is undone unless confirmed, 0 = in
- * force for good. When this returns (PS_RULE_GRACE_NS later) no packet is being judged by the old set any more.
+ * force for good. Packets that come when this has returned are judged by the new set; one that came before may still be
+ * read the old one, PS_RULE_GRACE_NS at most: the next call waits for that long since the switch.
  * ps_rule_install_prepare, or after that settle or revert, must have said yes to it.
  */
 uint32_t ps_rule_install(struct ps_kernel_view *view, struct ps_rule_set *set, uint64_t confirm_by);
@@ -65,7 +66,9 @@ bool ps_rule_install_settle(struct ps_kernel_view *view, uint64_t now);
 
 /* The counters of a rule as they stand. id < PS_RULES_MAX; zero where the maps have no row for it yet. */
 struct ps_rule_hits ps_rule_install_hits(const struct ps_kernel_view *view, uint32_t id);
-/* Back to zero, before the id is given to another rule. Only for an id that is in no set. */
+/* Back to zero, before the id is given to another rule. Only for an id that is in no set; the last packet of a set that
+ * has just gone may still count, so it is for a new owner's sake that this is called, not only when the old one goes.
+ */
 void ps_rule_install_clear_hits(const struct ps_kernel_view *view, uint32_t id);
 
 #endif

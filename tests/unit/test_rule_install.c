@@ -6,8 +6,10 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "aggregator/limits.h"
 #include "aggregator/rule_image.h"
 #include "aggregator/rule_install.h"
+#include "common/base/clock.h"
 #include "tests/unit/memory_kernel.h"
 
 #define NOW 1000000000ull
@@ -261,6 +263,31 @@ static void hits(void **state)
 	ps_rule_install_clear_hits(&k.view, PS_ROW_CHUNK);
 }
 
+/* Slow packets may still read the half that was in force: it is written no sooner than that after the switch. A change
+ * that comes later than that waits for nothing. */
+static void a_half_rests_before_it_is_written(void **state)
+{
+	_cleanup_(mk_free) struct memory_kernel k;
+	_set_ *a = set_of(22), *b = set_of(80);
+	uint64_t began, switched, least = UINT64_MAX;
+
+	(void)state;
+	mk_init(&k, 1, 1);
+	(void)install(&k, a, 0);
+	for (int i = 1; i < 10; i++) {
+		switched = k.view.rule_switched;
+		(void)install(&k, i % 2 ? b : a, 0);
+		assert_true(k.view.rule_switched - switched >= PS_RULE_GRACE_NS);
+	}
+	for (int i = 0; i < 50 && least >= PS_RULE_GRACE_NS; i++) { /* others may have the processor meanwhile */
+		k.view.rule_switched -= PS_RULE_GRACE_NS;
+		began = ps_clock_boot();
+		(void)install(&k, i % 2 ? b : a, 0);
+		least = PS_MIN(least, ps_clock_boot() - began);
+	}
+	assert_true(least < PS_RULE_GRACE_NS);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -272,6 +299,7 @@ int main(void)
 		cmocka_unit_test(deadlines_and_rates_are_in_the_rows),
 		cmocka_unit_test(asks_for_room),
 		cmocka_unit_test(hits),
+		cmocka_unit_test(a_half_rests_before_it_is_written),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
