@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The .deb in a clean Debian root: it installs with what it depends on, its units say what they should, the programs start
-from the units' own command lines, users and capabilities, and nothing is left after a purge.
+from the units' own command lines, users and capabilities; the package of the next version (another layout of maps: tests/next)
+takes over under traffic, the way back is refused, then goes as the refusal says; and nothing is left after a purge.
 
 Skipped where mmdebstrap or dpkg-deb is missing, or a root can't be made. PS_ROOT names a root to use instead (it is copied).
 """
@@ -15,18 +16,44 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 
 from debian import root_tar
-from harness import BPFFS, BUILD, Api, Host, main, need, note
-from lab import die_with_parent, run, wait_for
+from harness import BPFFS, BUILD, SERVER4, Api, Host, main, need, note
+from lab import Server, die_with_parent, run, wait_for
+from steady import Pings, Probes
 
 UNITS = ("collector", "aggregator", "gateway", "ai-worker")
+ARGUMENTS = {"collector": ["--iface", "ps0"]}
+NEXT_VERSION = "99.0"
+BLOCKED = 7777
 CHROOT_ENV = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
 
 
 def build_package(directory):
     run("cpack", "--config", os.path.join(BUILD, "CPackConfig.cmake"), "-B", directory)
     return glob.glob(os.path.join(directory, "packetscope_*.deb"))[0]
+
+
+def next_package(directory, package):
+    """The package of the next version: the same with the programs of tests/next, its version, and the layout that it knows."""
+    tree = os.path.join(directory, "next")
+    run("dpkg-deb", "-R", package, tree)
+    for part in ("collector", "aggregator"):
+        run("install", "-s", os.path.join(BUILD, "tests", "next", f"packetscope-{part}"), os.path.join(tree, "usr/bin"))
+    for name, pattern, new in (("control", r"(?m)^Version: .*", f"Version: {NEXT_VERSION}"),
+                               ("preinst", r"-gt \d+ |knows layout \d+", lambda found: re.sub(r"\d+", next_layout, found.group()))):
+        path = os.path.join(tree, "DEBIAN", name)
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(re.sub(pattern, new, text))
+    run("dpkg-deb", "-Znone", "-b", tree, os.path.join(directory, "next.deb"))
+    return os.path.join(directory, "next.deb")
+
+
+def next_layout(found):
+    return str(int(found.group()) + 1)
 
 
 def make_root(root):
@@ -116,31 +143,134 @@ class Service:
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
         status = self.process.wait(10)
+        os.unlink(self.socket.getsockname())
         self.socket.close()
         return status
 
 
-def check_services(report, root, host):
-    arguments = {"collector": ["--iface", "ps0"]}
-    services = []
-    try:
+class Services:
+    """All of them, as the manager starts and stops them: one after the other in the order of their units."""
+
+    def __init__(self, report, root, host):
+        self.report, self.root, self.host = report, root, host
+        self.running = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def start(self, when=""):
         for name in UNITS:
-            service = Service(root, name, host.server, arguments.get(name, []))
-            services.append((name, service))
-            report.check(f"{name}: ready", service.ready())
-        api = Api(host.server)
-        wait_for("every part is well", lambda: api.request("GET", "/api/health")[0] == 200, 15)
-        host.client.run("ping", "-c", "2", "-i", "0.1", "10.203.0.1")
-        report.check("traffic is in the API", wait_for("ICMP", lambda: len(api.get("/api/icmp")) >= 2, 5))
-        api.rule({"rule_type": "icmp", "icmp_type": 8, "src_ip": "10.203.0.2", "enabled": True})
-        out = host.client.run("ping", "-c", "2", "-i", "0.1", "-W", "1", "10.203.0.1", check=False)
-        report.check("a rule is in force", " 0 received" in out, out)
-        for name, program in (("collector", "packetscope-collector"), ("aggregator", "packetscope-aggregator")):
-            done = host.server.run("chroot", root, program, "--health", check=False)
-            report.equal(f"{name}: says that it is well", done.strip(), "ok")
+            service = Service(self.root, name, self.host.server, ARGUMENTS.get(name, []))
+            self.running.append((name, service))
+            self.report.check(f"{name}: ready{when}", service.ready())
+
+    def stop(self):
+        while self.running:
+            name, service = self.running.pop()
+            self.report.equal(f"{name}: stops in order", service.stop(), 0)
+
+    def well(self):
+        api = Api(self.host.server)
+
+        def answer():
+            with contextlib.suppress(OSError):
+                return api.request("GET", "/api/health")[0] == 200
+            return False
+
+        wait_for("every part is well", answer, 15)
+        return api
+
+
+def check_services(report, root, host, services):
+    services.start()
+    api = services.well()
+    host.client.run("ping", "-c", "2", "-i", "0.1", SERVER4)
+    report.check("traffic is in the API", wait_for("ICMP", lambda: len(api.get("/api/icmp")) >= 2, 5))
+    blocked = api.rule({"rule_type": "icmp", "icmp_type": 8, "src_ip": "10.203.0.2", "enabled": True})
+    out = host.client.run("ping", "-c", "2", "-i", "0.1", "-W", "1", SERVER4, check=False)
+    report.check("a rule is in force", " 0 received" in out, out)
+    report.equal("a rule can be taken away", api.request("DELETE", f"/api/filters/{blocked['id']}")[0] // 100, 2)
+    for name, program in (("collector", "packetscope-collector"), ("aggregator", "packetscope-aggregator")):
+        done = host.server.run("chroot", root, program, "--health", check=False)
+        report.equal(f"{name}: says that it is well", done.strip(), "ok")
+
+
+@contextlib.contextmanager
+def manager(root):
+    """A system whose manager writes down what it is told: the maintainer scripts ask for /run/systemd/system, and call systemctl."""
+    log, program = os.path.join(root, "run/told"), os.path.join(root, "usr/bin/systemctl")
+    os.makedirs(os.path.join(root, "run/systemd/system"), exist_ok=True)
+    with open(program, "w", encoding="ascii") as file:
+        file.write('#!/bin/sh\necho "$*" >>/run/told\n')
+    os.chmod(program, 0o755)
+    try:
+        yield lambda: open(log, encoding="ascii").read().splitlines()
     finally:
-        for name, service in reversed(services):
-            report.equal(f"{name}: stops in order", service.stop(), 0)
+        os.remove(program)
+        shutil.rmtree(os.path.join(root, "run/systemd"))
+
+
+def installed(root):
+    return chroot(root, "dpkg-query", "-W", "-f", "${db:Status-Abbrev}${Version}", "packetscope").stdout
+
+
+def layouts():
+    return sorted(os.listdir(os.path.join(BPFFS, "packetscope/maps")))
+
+
+def rule_counts(api, sent):
+    """The counters of the one rule, once all that was sent is in them."""
+    def counted():
+        return api.get("/api/filters")[0]["packets"] >= sent
+
+    with contextlib.suppress(TimeoutError, RuntimeError):
+        wait_for("the rule has counted", counted, 5)
+    return [(rule["dst_port"], rule["comment"], rule["packets"]) for rule in api.get("/api/filters")]
+
+
+def upgrade(report, root, host, services):
+    """apt installs the newer package over the one at work, and its scripts say what is to be restarted."""
+    old, version = layouts(), installed(root)
+    api = services.well()
+    api.rule({"rule_type": "udp", "dst_port": BLOCKED, "enabled": True, "comment": "kept"})
+    arrived = Server(host.server.listen(socket.AF_INET, socket.SOCK_DGRAM, SERVER4, BLOCKED), lambda data: None)
+    pings, probes = Pings(host.client, SERVER4), Probes(host.client, SERVER4, BLOCKED)
+    for thread in (pings, probes):
+        thread.start()
+    try:
+        with manager(root) as told:
+            chroot(root, "apt-get", "-q", "install", "-y", "--no-install-recommends", "/tmp/next.deb")
+            restarted = [line.split()[1:] for line in told() if line.startswith("try-restart")]
+            report.equal("upgrade: all that ran is restarted, once", restarted, [[f"packetscope-{name}.service" for name in UNITS]])
+        report.equal("upgrade: the newer package is in place", installed(root), f"ii {NEXT_VERSION}")
+        services.stop()
+        services.start(" after the upgrade")
+        api = services.well()
+        wait_for("the newer layout", lambda: len(layouts()) == 1 and layouts() != old, 15)
+        with manager(root):
+            back = chroot(root, "apt-get", "-q", "install", "-y", "--allow-downgrades", "/tmp/packetscope.deb", check=False)
+        report.check("downgrade: refused while the newer one is at work", back.returncode != 0 and "a newer version is at work" in
+                     back.stdout + back.stderr and installed(root) == f"ii {NEXT_VERSION}", f"{back} {installed(root)}")
+        report.equal("downgrade: every part goes on", api.request("GET", "/api/health")[0], 200)
+    finally:
+        for thread in (pings, probes):
+            thread.end()
+        time.sleep(0.3)
+        passed = arrived.received
+        arrived.close()
+    report.equal(f"upgrade: pings lost, of {pings.sent}", pings.sent - pings.answered, 0)
+    report.equal(f"upgrade: blocked probes that passed, of {probes.sent}", passed, 0)
+    report.equal("upgrade: the rule and its counter", rule_counts(api, probes.sent), [(BLOCKED, "kept", probes.sent)])
+    services.stop()
+    report.equal("downgrade: what the refusal says", chroot(root, "packetscope-collector", "--detach", "--purge").returncode, 0)
+    chroot(root, "apt-get", "-q", "install", "-y", "--allow-downgrades", "/tmp/packetscope.deb")
+    report.equal("downgrade: the older package is in place", installed(root), version)
+    services.start(" after the downgrade")
+    report.equal("downgrade: the rule is there", [row[:2] for row in rule_counts(services.well(), 0)], [(BLOCKED, "kept")])
+    report.equal("downgrade: with the layout of before", layouts(), old)
 
 
 def files(root):
@@ -165,6 +295,7 @@ def test(report):
         make_root(root)
         os.chmod(directory, 0o755)
         shutil.copy(package, os.path.join(root, "tmp/packetscope.deb"))
+        shutil.copy(next_package(directory, package), os.path.join(root, "tmp/next.deb"))
         with mounted(root), Host("psp") as host:
             chroot(root, "apt-get", "-q", "update")
             chroot(root, "apt-get", "-q", "install", "-y", "--no-install-recommends", "systemd-standalone-sysusers",
@@ -175,7 +306,11 @@ def test(report):
                 report.check(f"{program} runs", "0." in chroot(root, program, "--version", check=False).stdout)
             report.equal("the configuration file is whole", chroot(root, "packetscope", "check-config", check=False).returncode, 0)
             check_units(report, root)
-            check_services(report, root, host)
+            with Services(report, root, host) as services:
+                check_services(report, root, host, services)
+                started = time.monotonic()
+                upgrade(report, root, host, services)
+                note(f"upgrade and downgrade: {time.monotonic() - started:.1f} s")
             chroot(root, "apt-get", "-q", "remove", "-y", "packetscope")
             report.check("remove takes the kernel part off", not glob.glob(os.path.join(BPFFS, "packetscope/link/*")))
             report.check("and keeps rules and configuration", {"etc/packetscope/packetscope.conf", "var/lib/packetscope/rules.json"} <= files(root))

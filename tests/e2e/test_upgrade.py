@@ -16,54 +16,13 @@ import time
 from harness import BIN, BUILD, SERVER4, Api, Host, main, need, note, wait_for
 from lab import Server
 from programs import Programs, attached
+from steady import Pings, Probes
 
 PINGS, PROBES = int(os.environ.get("PS_PINGS", "3000")), int(os.environ.get("PS_PROBES", "30000"))
-PING_STEP, PROBE_BURST, PROBE_STEP = 0.005, 20, 0.01  # 200 pings and 2,000 probes a second
 BLOCKED, ALLOWED, OTHER, ECHO = 7777, 7778, 7779, 7780
 OLD = os.environ.get("PS_OLD_BIN", BIN)
 NEXT = BIN if "PS_OLD_BIN" in os.environ else os.path.join(BUILD, "tests", "next")
 HELD = 3  # exit status: something else is at work there
-
-
-class Pings(threading.Thread):
-    """In series of a hundred, so that none is under way when it ends; until stopped and enough were sent."""
-
-    def __init__(self, ns):
-        super().__init__(daemon=True)
-        self.ns = ns
-        self.sent = self.answered = 0
-        self.stopping = threading.Event()
-
-    def run(self):
-        while self.sent < PINGS or not self.stopping.is_set():
-            out = self.ns.run("ping", "-n", "-q", "-c", "100", "-i", str(PING_STEP), "-W", "1", SERVER4, check=False)
-            words = next(line for line in out.splitlines() if "transmitted" in line).split()
-            self.sent += int(words[0])
-            self.answered += int(words[3])
-
-
-class Probes(threading.Thread):
-    """Datagrams to the blocked port: half on one connection, half from ever other ports."""
-
-    def __init__(self, ns):
-        super().__init__(daemon=True)
-        self.ns = ns
-        self.sent = 0
-        self.stopping = threading.Event()
-
-    def run(self):
-        with self.ns.entered():
-            steady = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            due = time.monotonic()
-            while self.sent < PROBES or not self.stopping.is_set():
-                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as fresh:
-                    for sock in (steady, fresh):
-                        for _ in range(PROBE_BURST // 2):
-                            sock.sendto(b"x" * 32, (SERVER4, BLOCKED))
-                            self.sent += 1
-                due += PROBE_STEP
-                time.sleep(max(0.0, due - time.monotonic()))
-            steady.close()
 
 
 class Talk(threading.Thread):
@@ -280,7 +239,7 @@ def test(report):
         stage.api.rule({"rule_type": "udp", "dst_port": OTHER, "enabled": True, "comment": "other"})
         stage.api.rule({"rule_type": "tcp", "dst_port": ECHO, "enabled": True, "action": "allow", "comment": "counts"})
         wary = stage.versions() != ["v1"]  # version 1 knows nothing of newer ones
-        pings, probes, talk = Pings(host.client), Probes(host.client), Talk(host.client)
+        pings, probes, talk = Pings(host.client, SERVER4, PINGS), Probes(host.client, SERVER4, BLOCKED, PROBES), Talk(host.client)
         for thread in (pings, probes, talk):
             thread.start()
         wait_for("both connections", lambda: len(stage.answers()[1]) >= 2, 10)
