@@ -4,11 +4,13 @@
 # Installs what Packet Scope needs on Debian 12 or newer and Ubuntu 22.04 or newer: only what is missing, so that it costs
 # a moment when all is there.
 #
-#	packaging/setup.sh [--check] GROUP…      GROUP: build (programs and page), programs, page, run, demo, test, bench, docker, kernels
+#	packaging/setup.sh [--check | --unpack] GROUP…
+#			GROUP: build (programs and page), programs, page, certificates, run, demo, test, bench, docker, kernels
 #	packaging/setup.sh bpftool               prints the path of a bpftool that works on this machine
 #
 # --check, and a caller who is not root, install nothing: the command to run is printed, and the exit status is 1 if anything
-# is missing.
+# is missing. --unpack is for the build stages of an image, which are thrown away: new packages are unpacked side by side, and
+# dpkg does not know of them.
 set -euo pipefail
 
 # One package a word; "a|b" are names of the same thing in different releases, "?a" is welcome, but its absence from
@@ -24,6 +26,7 @@ declare -A GROUPS_OF=(
 	[test]="libcmocka-dev iproute2 iputils-ping ethtool tcpdump tshark curl jq openssl util-linux python3 python3-zmq
 		python3-msgpack python3-jsonschema iperf3 tcpreplay
 		?mmdebstrap ?libclang-rt-14-dev|libclang-rt-18-dev|libclang-rt-19-dev ?prometheus ?chromium ?fonts-dejavu-core"
+	[certificates]="ca-certificates"
 	[docker]="docker.io docker-compose mmdebstrap"
 	[kernels]="qemu-system-x86 busybox|busybox-static cpio"
 )
@@ -104,12 +107,36 @@ welcome_only() {
 	return 1
 }
 
+# A package that is there already is brought up to date by dpkg: nothing may run while its libraries change places. Of the new ones
+# dpkg's database, scripts and triggers would be three quarters of the time. msgpack's C++ part brings Boost's 14,000 headers.
+unpack() {
+	local older=()
+	mapfile -t older < <(apt-get -qs install --no-install-recommends "$@" | awk '$1 == "Inst" && $3 ~ /^\[/ { print $2 }')
+	[ ${#older[@]} -eq 0 ] || apt-get -q install -y --no-install-recommends "${older[@]}" </dev/null
+	local archives
+	archives=$(mktemp -d)
+	mkdir "$archives/partial"
+	apt-get -q install -y --no-install-recommends --download-only -o Dir::Cache::Archives="$archives" "$@" </dev/null
+	# shellcheck disable=SC2016 # each of the shells below has packages of its own
+	find "$archives" -name '*.deb' -print0 | xargs -0 -n 4 -P "$(nproc)" bash -c '
+		set -e -o pipefail
+		for archive; do
+			dpkg-deb --fsys-tarfile "$archive" | tar -x -C / --keep-directory-symlink --exclude=./usr/include/boost \
+				--exclude=./usr/share/doc --exclude=./usr/share/man --exclude=./usr/share/locale
+		done' unpack
+	rm -rf "$archives"
+	ldconfig
+	# What the scripts of ca-certificates would have made.
+	local authorities=(/usr/share/ca-certificates/mozilla/*.crt)
+	[ ! -e "${authorities[0]}" ] || cat "${authorities[@]}" >/etc/ssl/certs/ca-certificates.crt
+}
+
 main() {
-	local check=
-	if [ "${1:-}" = --check ]; then
-		check=1
-		shift
-	fi
+	local check="" install=(apt-get -q install -y --no-install-recommends)
+	case "${1:-}" in
+	--check) check=1 && shift ;;
+	--unpack) install=(unpack) && shift ;;
+	esac
 	[ $# -gt 0 ] || die "which group? ${!GROUPS_OF[*]}"
 	if [ "$1" = bpftool ]; then
 		working_bpftool
@@ -145,7 +172,7 @@ main() {
 	done
 	[ ${#names[@]} -gt 0 ] || return 0
 	echo "setup: installing ${names[*]}"
-	apt-get -q install -y --no-install-recommends "${names[@]}" </dev/null
+	"${install[@]}" "${names[@]}" </dev/null
 	case " $* " in
 	*" build "* | *" programs "*) working_bpftool >/dev/null || die "no bpftool that works; install the linux-tools package of this kernel" ;;
 	esac

@@ -8,22 +8,13 @@
 set -eu
 bin=$1 out=$2
 
-# What every Debian image has: of the essential packages.
-essential=$(dpkg-query -W -f '${Essential} ${Package}\n' | awk '$1 == "yes" { print $2 }'; echo libc6; echo libgcc-s1)
-
 for program in "$bin"/packetscope*; do
 	name=$(basename "$program")
 	install -D -s "$program" "$out/$name/usr/bin/$name"
 	ldd "$program" | awk '$3 ~ /^\// { print $3 }' | while read -r library; do
 		library=$(realpath "$(dirname "$library")")/$(basename "$library")
-		package=$(dpkg -S "$library" 2>/dev/null | sed 's/:.*//')
-		case "
-$essential
-" in
-		*"
-$package
-"*) continue ;;
-		esac
+		# What dpkg knows is the base image's, since setup.sh --unpack tells it of nothing; some by the name of before /lib was a link.
+		! dpkg -S "$library" "${library#/usr}" 2>/dev/null | grep -q . || continue
 		install -D -m 0644 "$library" "$out/$name$library"
 	done
 done
