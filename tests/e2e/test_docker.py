@@ -2,7 +2,8 @@
 """compose.yaml on a real engine: images built from this checkout, a veth pair to watch, and both versions of Compose.
 
 Traffic appears in the API on the host; a posted filter blocks it; a container that dies is back within seconds and no blocked
-packet passes meanwhile; `down` takes the programs off and keeps the rules; each container has the rights it needs and no more.
+packet passes meanwhile; `up` with the images of the next version (another layout of maps: tests/next) leaves no gap; `down` takes
+the programs off and keeps the rules; each container has the rights it needs and no more.
 
 Skipped, with the reason, where no engine runs or can be started, or where no base image can be had.
 """
@@ -12,6 +13,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -19,7 +21,8 @@ import time
 
 from debian import root_tar
 from harness import BPFFS, BUILD, SOURCE, Api, main, note, skip
-from lab import Lab, Namespace, run, wait_for
+from lab import Lab, Namespace, Server, run, wait_for
+from steady import Pings, Probes
 
 DEBIAN = "debian:bookworm-slim"
 IMAGES = "packetscope-test"
@@ -28,6 +31,8 @@ PARTS = ("collector", "aggregator", "gateway", "ai-worker")
 USERS = {"janitor": 0, "collector": 0, "aggregator": 990, "gateway": 991, "ai-worker": 992}
 CAPS = {"NET_ADMIN": 12, "SYS_ADMIN": 21, "PERFMON": 38, "BPF": 39}
 HOST, CLIENT = "10.231.7.1", "10.231.7.2"
+NEXT = "next"
+BLOCKED = 7777
 PORT = int(os.environ.get("PS_DOCKER_PORT", "18095"))
 HEAL_SECONDS = float(os.environ.get("PS_DOCKER_HEAL", "5"))
 
@@ -122,6 +127,7 @@ class Project:
         self.name = f"pse{os.getpid()}"
         self.directory = tempfile.mkdtemp(prefix="pse2e-")
         self.containers = {}
+        self.tag = "latest"
         engine_version = int(run("docker", "version", "--format", "{{.Server.Version}}").split(".")[0])
         self.caps = {"NET_ADMIN", "BPF", "PERFMON"} if engine_version >= 23 else {"NET_ADMIN", "SYS_ADMIN"}
         settings = {"PS_IFACE": iface, "PS_API": f"127.0.0.1:{PORT}", "PS_NAME": self.name, "PS_IMAGE": IMAGES,
@@ -137,8 +143,8 @@ class Project:
             self.command[1:1] = ["--project-directory", source]
 
     def compose(self, *args, seconds=300, check=True):
-        done = subprocess.run([*self.command, *args], cwd=self.source, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds,
-                              check=False)
+        done = subprocess.run([*self.command, *args], cwd=self.source, env={**os.environ, "PS_TAG": self.tag}, stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, timeout=seconds, check=False)
         if check and done.returncode:
             raise RuntimeError(f"compose {' '.join(args)}: {done.stderr[-2000:]}")
         return done.stdout
@@ -175,7 +181,7 @@ class Project:
         return state["Pid"] if done.returncode == 0 else 0
 
     def close(self):
-        subprocess.run([*self.command, "down", "-v", "--remove-orphans"], cwd=self.source, capture_output=True, timeout=120, check=False)
+        self.compose("down", "-v", "--remove-orphans", check=False)
         shutil.rmtree(os.path.join(BPFFS, self.name), ignore_errors=True)
         shutil.rmtree(self.directory, ignore_errors=True)
 
@@ -258,6 +264,62 @@ def heal(report, project, client):
     report.check("no blocked packet passed meanwhile", received == 0 and sent > 20, f"{received} of {sent}")
 
 
+def next_images():
+    """Those of the next version: of each image of a part that knows the layout nothing but the program is replaced."""
+    directory = tempfile.mkdtemp(prefix="pse2e-next-")
+    try:
+        for part in PARTS:
+            lines = [f"FROM {IMAGES}/{part}:latest"]
+            if part in ("collector", "aggregator"):
+                run("install", "-s", os.path.join(BUILD, "tests", "next", f"packetscope-{part}"), directory)
+                lines.append(f"COPY packetscope-{part} /usr/bin/")
+            with open(os.path.join(directory, "Dockerfile"), "w", encoding="ascii") as file:
+                file.write("\n".join(lines) + "\n")
+            run("docker", "build", "-q", "-t", f"{IMAGES}/{part}:{NEXT}", directory)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def upgrade(report, project, client, api):
+    """`up` with another PS_TAG under pings and blocked probes; the older collector, which refuses; the newer again."""
+    def layouts():
+        return os.listdir(os.path.join(BPFFS, project.name, "maps"))
+
+    def rule():
+        return next(rule for rule in api.get("/api/filters") if rule["dst_port"] == BLOCKED)
+
+    api.rule({"rule_type": "udp", "dst_port": BLOCKED, "src_ip": CLIENT, "enabled": True})
+    old = layouts()
+    arrived = Server(Namespace(None).listen(socket.AF_INET, socket.SOCK_DGRAM, HOST, BLOCKED), lambda data: None)
+    answered, probes = Pings(client, HOST), Probes(client, HOST, BLOCKED)
+    for thread in (answered, probes):
+        thread.start()
+    try:
+        started = time.monotonic()
+        project.tag = NEXT
+        project.up()
+        wait_for("the newer layout", lambda: len(layouts()) == 1 and layouts() != old, 15)
+        note(f"another PS_TAG: up after {time.monotonic() - started:.1f} s")
+        newer = layouts()
+        project.tag = "latest"
+        project.compose("up", "-d", "--no-deps", "collector")
+        wait_for("the older collector refuses", lambda: "newer_pins" in project.compose("logs", "collector"), 20, 0.5)
+        report.equal("downgrade: what the newer version made is as it was", layouts(), newer)
+        project.tag = NEXT
+        project.up()
+    finally:
+        for thread in (answered, probes):
+            thread.end()
+        time.sleep(0.3)
+        passed = arrived.received
+        arrived.close()
+    report.equal(f"upgrade: pings lost, of {answered.sent}", answered.sent - answered.answered, 0)
+    report.equal(f"upgrade: blocked probes that passed, of {probes.sent}", passed, 0)
+    with contextlib.suppress(TimeoutError):
+        wait_for("all are counted", lambda: rule()["packets"] == probes.sent, 10)
+    report.equal("upgrade: what the rule has counted", rule()["packets"], probes.sent)
+
+
 def cycle(report, client, *given):
     api = Api(Namespace(None), port=PORT)
     project = Project(*given)
@@ -283,13 +345,24 @@ def cycle(report, client, *given):
         report.equal("up again has the rule in force", pings(client), 0)
         kept = api.get("/api/filters")
         report.check("with its counters", [r["id"] for r in kept] == [rule["id"]] and kept[0]["packets"] > 3, f"{kept}")
+        report.equal("the rule can be taken away", api.request("DELETE", f"/api/filters/{rule['id']}")[0] // 100, 2)
+        upgrade(report, project, client, api)
     finally:
         project.close()
+
+
+def check_settings(report):
+    with open(os.path.join(SOURCE, "compose.yaml"), encoding="utf-8") as file:
+        used = set(re.findall(r"\$\{(\w+)", file.read()))
+    with open(os.path.join(SOURCE, ".env.example"), encoding="utf-8") as file:
+        told = set(re.findall(r"(?m)^#?([A-Z0-9_]+)=", file.read()))
+    report.equal("settings of compose.yaml and of .env.example that the other has not", used ^ told, set())
 
 
 def test(report):
     if not shutil.which("docker"):
         skip("docker is not installed (packaging/setup.sh docker)")
+    check_settings(report)
     with engine(), checkout() as source:
         base = base_image()
         found = versions()
@@ -305,6 +378,7 @@ def test(report):
             finally:
                 builder.close()
             note(f"images built in {time.monotonic() - started:.0f} s")
+            next_images()
             for compose in found:
                 cycle(report, client, compose, "psdk0", source, base)
 
