@@ -7,7 +7,7 @@
  * and the one line of the connection.
  *
  * Each connection prefers one of the slots, told by its hash. It is no rule, only a guess worth a load: see
- * ps_table_touch().
+ * ps_table_find_packet().
  *
  * A slot's tag byte is its owner:
  *
@@ -193,54 +193,22 @@ static __always_inline void ps_touch_rest(const struct ps_conn_cold *cold, const
 	(void)*(volatile __u64 *)&tcp->history;
 }
 
-/*
- * Begins to load the lines of a connection that stands in its preferred slot, or will if this packet begins it. With a
- * large table each of tag, counters and TCP analysis is a miss of the cache and of the TLB: so they are waited for at
- * the same time.
- */
-static __always_inline void ps_table_touch(const struct ps_name *n, __u32 bucket, int begins)
+/* Has the record in this slot the packet's own IPv6 addresses, or is it of an IPv4 packet, whose name has them? 0 or
+ * -1. */
+static __always_inline int ps_table_agrees(const struct ps_packet *p, const struct ps_conn_cold *cold)
 {
-	__u32 s = ps_slot_preferred(n->hash), slot = bucket * PS_BUCKET_SLOTS + s;
-	struct ps_hot_bucket *h = bpf_map_lookup_elem(&ps_hot, &bucket);
-	struct ps_conn_tcp *t = bpf_map_lookup_elem(&ps_tcp, &slot);
-	struct ps_conn_cold *c;
-
-	if (h)
-		(void)*(volatile __u64 *)&h->slot[s];
-	if (!t || n->proto != IPPROTO_TCP)
-		return;
-	(void)*(volatile __u32 *)t;
-	if (!begins)
-		return;
-	c = bpf_map_lookup_elem(&ps_cold, &slot);
-	if (c)
-		ps_touch_rest(c, t);
+	return p->name.family == PS_FAMILY_IPV6 && !ps_same_addr6(cold, p->key.saddr, p->key.daddr, p->name.side) ? -1
+														  : 0;
 }
 
-/*
- * The same as ps_table_find(), of the packet's own connection, and in a hurry.
- *
- * Which of the buckets it is, and which slot of it, is random, so that a branch on it would often be predicted wrong:
- * it is calculated. Only a stranger with the same tag, one in twenty, costs another look.
- */
-static __always_inline int ps_table_find_packet(struct ps_packet *p, struct ps_conn *c)
+/* Where the preferred slot is not the one: by the tags of both buckets. */
+static __always_inline int ps_table_find_tagged(
+	struct ps_packet *p, __u32 b1, __u32 b2, __u64 tags1, __u64 tags2, struct ps_conn *c)
 {
 	struct ps_name *n = &p->name;
-	__u32 b1 = ps_bucket1(n->hash), b2 = ps_bucket2(n->hash);
-	struct ps_bucket_tags *t1 = bpf_map_lookup_elem(&ps_tags, &b1);
-	struct ps_bucket_tags *t2 = bpf_map_lookup_elem(&ps_tags, &b2);
-	__u64 hits1, hits2, first, hits, bucket;
+	__u64 hits1 = ps_tag_hits(tags1, n->hash), hits2 = ps_tag_hits(tags2, n->hash);
+	__u64 first = ps_mask_if(hits1), hits = hits1 | (hits2 & ~first), bucket;
 
-	if (!t1 || !t2)
-		return -1;
-	/* all loads are under way before any is needed */
-	hits1 = *(volatile __u64 *)&t1->tags;
-	hits2 = *(volatile __u64 *)&t2->tags;
-	ps_table_touch(n, b1, (p->key.tcp_flags & (PS_TCP_SYN | PS_TCP_ACK)) == PS_TCP_SYN);
-	hits1 = ps_tag_hits(hits1, n->hash);
-	hits2 = ps_tag_hits(hits2, n->hash);
-	first = ps_mask_if(hits1);
-	hits = hits1 | (hits2 & ~first);
 	if (!hits)
 		return -1;
 	bucket = b2 ^ ((b1 ^ b2) & first);
@@ -250,7 +218,48 @@ static __always_inline int ps_table_find_packet(struct ps_packet *p, struct ps_c
 		(void)*(volatile __u32 *)c->tcp;
 	if (!ps_hot_is(c->hot, n))
 		return ps_table_find(n, p->key.saddr, p->key.daddr, c);
-	return n->family == PS_FAMILY_IPV6 && !ps_same_addr6(c->cold, p->key.saddr, p->key.daddr, n->side) ? -1 : 0;
+	return ps_table_agrees(p, c->cold);
+}
+
+/*
+ * The same as ps_table_find(), of the packet's own connection, and in a hurry.
+ *
+ * With a large table each of tag, counters and TCP analysis is a miss of the cache and of the TLB. So the lines of the
+ * preferred slot are loaded while the tags are on the way, and if the connection stands there, no address had to wait
+ * for a tag. A packet that begins a connection will most likely do so there: then the rest of its lines is loaded too.
+ *
+ * Else, which of the buckets it is, and which slot of it, is random, so that a branch on it would often be predicted
+ * wrong: it is calculated. Only a stranger with the same tag, one in twenty, costs another look.
+ */
+static __always_inline int ps_table_find_packet(struct ps_packet *p, struct ps_conn *c)
+{
+	struct ps_name *n = &p->name;
+	__u32 b1 = ps_bucket1(n->hash), b2 = ps_bucket2(n->hash);
+	__u32 s = ps_slot_preferred(n->hash), slot = b1 * PS_BUCKET_SLOTS + s;
+	struct ps_bucket_tags *t1 = bpf_map_lookup_elem(&ps_tags, &b1);
+	struct ps_bucket_tags *t2 = bpf_map_lookup_elem(&ps_tags, &b2);
+	struct ps_hot_bucket *h = bpf_map_lookup_elem(&ps_hot, &b1);
+	struct ps_conn_cold *cold = bpf_map_lookup_elem(&ps_cold, &slot);
+	struct ps_conn_tcp *tcp = bpf_map_lookup_elem(&ps_tcp, &slot);
+	__u64 tags1, tags2;
+
+	if (!t1 || !t2 || !h || !cold || !tcp)
+		return -1;
+	/* all loads are under way before any is needed */
+	tags1 = *(volatile __u64 *)&t1->tags;
+	tags2 = *(volatile __u64 *)&t2->tags;
+	(void)*(volatile __u64 *)&h->slot[s];
+	if (n->proto == IPPROTO_TCP)
+		(void)*(volatile __u32 *)tcp;
+	if ((p->key.tcp_flags & (PS_TCP_SYN | PS_TCP_ACK)) == PS_TCP_SYN)
+		ps_touch_rest(cold, tcp);
+	if ((tags1 >> 8 * s & 0xff) != ps_tag_of(n->hash) || !ps_hot_is(&h->slot[s], n))
+		return ps_table_find_tagged(p, b1, b2, tags1, tags2, c);
+	c->slot = slot;
+	c->hot = &h->slot[s];
+	c->cold = cold;
+	c->tcp = tcp;
+	return ps_table_agrees(p, cold);
 }
 
 static __always_inline __u64 ps_slot_bit(__u32 slot)
