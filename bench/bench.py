@@ -116,12 +116,13 @@ FIGURES = [
      "64 requests wait for each other on a processor that others want too; the constant's p99 is beside it"),
     ("14.p99.constant", "p99 of the constant of that size, ms", "rest.conns.constant.p99", None, None, None, ""),
     ("16.memory", "at rest: four programs and kernel maps, MB", "host.memory", 50.0, "<=", 1.0,
-     "26.4 MB are the table of 65,536 connections; RSS counts the libraries in each of the four (16.pss: once)"),
+     "26.4 MB are the table of 65,536 connections, 11 other maps; of the programs all but 2 MB are libraries, counted in each of the four (16.pss: once): 1.5 MB libstdc++ each, for libzmq. "
+     "Needed: a libzmq without GSSAPI, norm and pgm, linked statically; TCP lines from a pool (figure 7)"),
     ("16.maps", "at rest: kernel maps alone, MB", "host.maps", None, None, None, ""),
     ("16.pss", "at rest: the four programs, what they share counted once (PSS), MB", "host.pss", None, None, None, ""),
     ("16.wakeups", "at rest: wake-ups of all threads a second", "host.wakeups", None, None, None, ""),
     ("16.traffic", "50,000 packets/s of 1,000 connections: user-space CPU, percent of a core", "host.traffic", 1.0, "<=", 1.0,
-     "each of the 1,000 connections is told once a second, to two subscribers, in some 30 messages that wake five threads each"),
+     "each of the 1,000 connections is told once a second, to two subscribers, in some 15 messages that wake five threads each"),
     ("16.cpu", "at rest: user-space CPU, percent of a core", "host.cpu", 0.1, "<=", 1.0,
      "six wake-ups a second (16.wakeups), each of which finds cold caches where others work beside them"),
 ]

@@ -9,7 +9,7 @@
  * within this plus PS_BUS_DELAY_NS. */
 #define PS_PACE_NS 1000000ull
 
-/* Fewer events than this in a look are sent at once, and the next look may be as late as a batch may be: each look and
+/* Fewer events than this in a look are sent at once, updates apart, and the next look may be as late as a batch may be:
  * each message wakes three programs up. */
 #define PS_PACE_FEW 256
 /* ns between two events of one CPU at the worst: 500,000 a second. */

@@ -26,43 +26,33 @@ static void on_event(void *arg, const struct ps_ring_place *place, const void *e
 	ps_publish_event(p->publish, event, size, p->env, p->now);
 }
 
-static int on_readable(void *arg);
-
 static size_t drain(struct ps_pump *p, bool *ret_busy)
 {
 	p->now = ps_clock_boot();
 	return ps_rings_drain(p->rings, PS_RING_BUDGET, ret_busy);
 }
 
-/* The timer went off: look again, and go to sleep when there was nothing and nothing waits. */
+/* There is something, or the timer went off: look, and go to sleep when there was nothing. */
 static int on_pace(void *arg)
 {
 	struct ps_pump *p = arg;
 	bool busy;
 	size_t taken = drain(p, &busy);
-	/* At a light load few others are coming: they wait in the ring for the next look, not these for them. */
+	/* At a light load few others are coming: they wait in the ring for the next look, not these for them. Only what may
+	 * wait longer does. */
 	bool few = taken < PS_PACE_FEW;
-	uint64_t due = ps_publish_flush(p->publish, ps_clock_boot(), few);
-
-	if (busy)
-		ps_loop_set_timer(p->loop, p->timer, 1);
-	else if (taken > 0 && few)
-		ps_loop_set_timer(p->loop, p->timer, p->light);
-	else if (taken > 0 || due != UINT64_MAX)
-		ps_loop_set_timer(p->loop, p->timer, PS_PACE_NS);
-	else {
-		ps_loop_set_timer(p->loop, p->timer, 0);
-		return ps_loop_add_fd(p->loop, ps_rings_fd(p->rings), on_readable, p);
-	}
-	return 0;
-}
-
-static int on_readable(void *arg)
-{
-	struct ps_pump *p = arg;
+	uint64_t due = ps_publish_flush(p->publish, ps_clock_boot() + (few ? PS_BUS_DELAY_NS : 0), false);
 
 	ps_loop_remove_fd(p->loop, ps_rings_fd(p->rings));
-	return on_pace(p);
+	if (busy)
+		ps_loop_set_timer(p->loop, p->timer, 1);
+	else if (taken > 0)
+		ps_loop_set_timer(p->loop, p->timer, few ? p->light : PS_PACE_NS);
+	else {
+		ps_loop_set_timer(p->loop, p->timer, due == UINT64_MAX ? 0 : due);
+		return ps_loop_add_fd(p->loop, ps_rings_fd(p->rings), on_pace, p);
+	}
+	return 0;
 }
 
 /* No longer than a ring takes to be half full when the flood begins. */
@@ -90,7 +80,7 @@ int ps_pump_new(struct ps_loop *loop, const int *fds, size_t n, size_t bytes, st
 	p->light = light_pace(bytes);
 	r = ps_loop_add_timer(loop, 0, on_pace, p, &p->timer);
 	if (r == 0)
-		r = ps_loop_add_fd(loop, ps_rings_fd(p->rings), on_readable, p);
+		r = ps_loop_add_fd(loop, ps_rings_fd(p->rings), on_pace, p);
 	if (r < 0)
 		return r;
 	*ret_pump = PS_TAKE(p);

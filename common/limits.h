@@ -8,6 +8,8 @@
 #define PS_BUS_SCHEMA_VERSION 1
 #define PS_BUS_RECORDS_MAX 1024    /* records in one message: above 256 libzmq batches well, above 1024 taps wait */
 #define PS_BUS_DELAY_NS 5000000ull /* a record waits at most this long for company */
+#define PS_BUS_CALM_NS \
+	40000000ull /* a conn.update, which comes again in a second: each message wakes five threads up, none of a person */
 #define PS_BUS_HWM \
 	1000 /* messages a slow tap may fall behind before it loses its own: 185 MB if all are full, 5 s at 200,000 \
 		records/s */

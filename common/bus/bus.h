@@ -73,7 +73,7 @@ struct ps_publisher;
 
 /*
  * Binds a PUB socket. Batches records by topic and sends a batch when it holds PS_BUS_RECORDS_MAX or is PS_BUS_DELAY_NS
- * old. `reliable`: for one subscriber that must know its loss (the feed): a message that it would not take is not
+ * old (conn.update: PS_BUS_CALM_NS). `reliable`: for one subscriber that must know its loss (the feed): a message that it would not take is not
  * dropped silently but counted in `refused`; the publisher never waits. An ipc path is made with mode 0660; a stale
  * socket file is replaced. err says what a failed bind means. `epoch` is drawn from the wall clock.
  */
@@ -101,7 +101,7 @@ int ps_publisher_record(struct ps_publisher *pub, enum ps_topic topic, const voi
  * `fields`. */
 int ps_publisher_map(struct ps_publisher *pub, enum ps_topic topic, const struct ps_value *map);
 /*
- * Sends every batch older than PS_BUS_DELAY_NS (or all, with force). Returns ns until the next is due, UINT64_MAX if
+ * Sends every batch older than it may be (or all, with force). Returns ns until the next is due, UINT64_MAX if
  * none waits. It also takes and throws away what peers send upstream, their subscriptions among it, which libzmq keeps
  * until then: who sends nothing but maps calls this once a second too.
  */

@@ -312,20 +312,24 @@ int ps_publisher_map(struct ps_publisher *pub, enum ps_topic topic, const struct
 	return send_message(pub, NULL, topic, pub->map.data, pub->map.len, 1);
 }
 
+static uint64_t due_of(const struct ps_publisher *pub, enum ps_topic topic)
+{
+	return pub->lanes[topic].since + (topic == PS_TOPIC_CONN_UPDATE ? PS_BUS_CALM_NS : PS_BUS_DELAY_NS);
+}
+
 uint64_t ps_publisher_flush(struct ps_publisher *pub, uint64_t now, bool force)
 {
 	uint64_t next = UINT64_MAX;
 	hear(pub);
 
 	for (int t = 0; t < PS_TOPICS; t++) {
-		uint64_t due = pub->lanes[t].since + PS_BUS_DELAY_NS;
-		if (waits(pub, (enum ps_topic)t) && (force || now >= due))
+		if (waits(pub, (enum ps_topic)t) && (force || now >= due_of(pub, (enum ps_topic)t)))
 			(void)send_in_order(pub, (enum ps_topic)t); /* losses are in the totals */
 	}
 	/* Only now: a later topic may have taken an earlier one with it. */
 	for (int t = 0; t < PS_TOPICS; t++) {
 		if (waits(pub, (enum ps_topic)t))
-			next = PS_MIN(next, pub->lanes[t].since + PS_BUS_DELAY_NS - now);
+			next = PS_MIN(next, due_of(pub, (enum ps_topic)t) - now);
 	}
 	return next;
 }

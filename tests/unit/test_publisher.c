@@ -175,6 +175,35 @@ static void records_arrive_in_batches(void **state)
 	assert_int_equal(ps_subscriber_malformed(sub), 0);
 }
 
+/* An update waits for others longer than the rest, but goes before what comes after it in the life of a connection. */
+static void an_update_waits_longer(void **state)
+{
+	(void)state;
+	_cleanup_(ps_publisher_free) struct ps_publisher *pub = publisher(tempdir_path("ipc://", "calm.sock"), false);
+	struct ps_publisher_totals totals;
+	struct ps_conn c = conn(1);
+
+	assert_true(PS_BUS_CALM_NS > PS_BUS_DELAY_NS);
+	assert_int_equal(ps_publisher_record(pub, PS_TOPIC_CONN_UPDATE, &c, 1000), 0);
+	assert_int_equal(ps_publisher_record(pub, PS_TOPIC_CONN_NEW, &c, 1000), 0);
+	/* A beginning goes alone. */
+	assert_int_equal(ps_publisher_flush(pub, 1000 + PS_BUS_DELAY_NS, false), PS_BUS_CALM_NS - PS_BUS_DELAY_NS);
+	ps_publisher_totals(pub, &totals);
+	assert_int_equal(totals.published[PS_TOPIC_CONN_NEW], 1);
+	assert_int_equal(totals.published[PS_TOPIC_CONN_UPDATE], 0);
+	assert_int_equal(ps_publisher_flush(pub, 1000 + PS_BUS_CALM_NS - 1, false), 1);
+	assert_int_equal(ps_publisher_flush(pub, 1000 + PS_BUS_CALM_NS, false), UINT64_MAX);
+	ps_publisher_totals(pub, &totals);
+	assert_int_equal(totals.published[PS_TOPIC_CONN_UPDATE], 1);
+	/* An end takes it along. */
+	assert_int_equal(ps_publisher_record(pub, PS_TOPIC_CONN_UPDATE, &c, 1000), 0);
+	assert_int_equal(ps_publisher_record(pub, PS_TOPIC_CONN_END, &c, 1000), 0);
+	assert_int_equal(ps_publisher_flush(pub, 1000 + PS_BUS_DELAY_NS, false), UINT64_MAX);
+	ps_publisher_totals(pub, &totals);
+	assert_int_equal(totals.published[PS_TOPIC_CONN_UPDATE], 2);
+	assert_int_equal(totals.published[PS_TOPIC_CONN_END], 1);
+}
+
 /* Whoever hears either hears the same records under the same numbers, and each counts its own losses. */
 static void twins_say_the_same(void **state)
 {
@@ -669,6 +698,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(records_arrive_in_batches),
+		cmocka_unit_test(an_update_waits_longer),
 		cmocka_unit_test(twins_say_the_same),
 		cmocka_unit_test(an_end_never_overtakes_its_beginning),
 		cmocka_unit_test(a_map_goes_at_once),
