@@ -237,6 +237,8 @@ class Server(threading.Thread):
                     threading.Thread(target=self._serve, args=(conn,), daemon=True).start()
                 else:
                     data, peer = self.sock.recvfrom(65536)
+                    if peer is None:  # shut down: no datagram
+                        return
                     self.received += 1
                     reply = self.handler(data)
                     if reply is not None:
