@@ -171,10 +171,11 @@ static inline uint8_t *put_rule(uint8_t *p, int32_t id)
 
 static inline uint8_t *put_enum(uint8_t *p, enum ps_kind kind, uint8_t value)
 {
-	const struct ps_word *word = &ps_words[PS_WORDS_OF(kind)][value];
+	const struct ps_word *word = ps_words[PS_WORDS_OF(kind)];
 
-	if (value >= PS_WORD_VALUES || !word->len)
+	if (value >= PS_WORD_VALUES || !word[value].len)
 		return put_nil(p);
+	word += value;
 	memcpy(p, word, sizeof(*word)); /* MAX_WORD: as much room */
 	*p |= 0xa0;
 	return p + 1 + word->len;
@@ -223,13 +224,19 @@ static uint8_t *put_conn(uint8_t *p, const struct ps_conn *r)
 {
 	p = put_array(p, CONN_COLUMNS);
 #define PS_CONN(name, kind, doc) \
-	if (!CONN_IS_QUIET(name)) \
+	if (CONN_IS_BEFORE(name)) \
 		p = PUT_##kind(p, r->name);
 #include "common/model/schema.def"
-	if (is_quiet(r))
-		return (uint8_t *)memset(p, 0, CONN_QUIETS) + CONN_QUIETS;
+	if (is_quiet(r)) {
+		memset(p, 0, CONN_QUIETS);
+		p += CONN_QUIETS;
+	} else {
+#define PS_CONN(name, kind, doc)
+#define PS_CONN_QUIET(name, kind, doc) p = PUT_##kind(p, r->name);
+#include "common/model/schema.def"
+	}
 #define PS_CONN(name, kind, doc) \
-	if (CONN_IS_QUIET(name)) \
+	if (CONN_IS_BEHIND(name)) \
 		p = PUT_##kind(p, r->name);
 #include "common/model/schema.def"
 	return p;

@@ -1,5 +1,5 @@
 /*
- * How much room the columns of a record take as the hot codec writes them. Private to batch.c and batch_read.c.
+ * How much room the columns of a record take as the hot codec writes them. Private to batch.c, batch_read.c and row_json.c.
  */
 #ifndef PS_BATCH_LAYOUT_H
 #define PS_BATCH_LAYOUT_H
@@ -38,13 +38,17 @@ enum {
 };
 
 /*
- * From here on the columns count what goes wrong. Where nothing has, they are all zero: one piece of memory in the
- * struct, and as many zeros on the wire, written and read at once.
+ * The quiet columns. Where nothing has gone wrong all of them are zero: one piece of memory in the struct, and as many
+ * zeros on the wire, written and read at once.
  */
-#define CONN_QUIET orig_retrans_packets
-#define CONN_QUIET_AT offsetof(struct ps_conn, CONN_QUIET)
-#define CONN_QUIET_SIZE (sizeof(struct ps_conn) - CONN_QUIET_AT)
-#define CONN_IS_QUIET(name) (CONN_##name >= CONN_orig_retrans_packets)
+#define CONN_QUIET_FIRST orig_retrans_packets
+#define CONN_QUIET_LAST resp_dropped_packets
+#define CONN_QUIET_AT offsetof(struct ps_conn, CONN_QUIET_FIRST)
+#define CONN_QUIET_SIZE \
+	(offsetof(struct ps_conn, CONN_QUIET_LAST) + sizeof((struct ps_conn){0}.CONN_QUIET_LAST) - CONN_QUIET_AT)
+#define CONN_IS_BEFORE(name) (CONN_##name < CONN_orig_retrans_packets)
+#define CONN_IS_BEHIND(name) (CONN_##name > CONN_resp_dropped_packets)
+#define CONN_IS_QUIET(name) (!CONN_IS_BEFORE(name) && !CONN_IS_BEHIND(name))
 
 enum {
 #define PS_CONN(name, kind, doc) +1
@@ -73,12 +77,17 @@ enum {
 };
 
 enum {
-	CONN_QUIETS = CONN_COLUMNS - CONN_orig_retrans_packets
+#define PS_CONN(name, kind, doc)
+#define PS_CONN_QUIET(name, kind, doc) +1
+	CONN_QUIETS = 0
+#include "common/model/schema.def"
 };
 
-/* Zeros in the struct are zeros on the wire. */
+/* They lie together, and zeros in the struct are zeros on the wire. */
+_Static_assert(CONN_resp_dropped_packets - CONN_orig_retrans_packets + 1 == CONN_QUIETS, "first to last, no other");
 #define IS_COUNT(kind) (PS_KIND_##kind <= PS_KIND_U64)
-#define PS_CONN(name, kind, doc) _Static_assert(!CONN_IS_QUIET(name) || IS_COUNT(kind), #name " is no count");
+#define PS_CONN(name, kind, doc) _Static_assert(!CONN_IS_QUIET(name), #name " is not quiet");
+#define PS_CONN_QUIET(name, kind, doc) _Static_assert(CONN_IS_QUIET(name) && IS_COUNT(kind), #name " is no count");
 #include "common/model/schema.def"
 
 #endif

@@ -321,18 +321,21 @@ static bool take_conn(struct ps_batch_reader *r, struct ps_conn *c)
 		return false;
 	t.p += 3;
 #define PS_CONN(name, kind, doc) \
-	if (!CONN_IS_QUIET(name)) \
+	if (CONN_IS_BEFORE(name)) \
 		take_##kind(&t, &c->name);
 #include "common/model/schema.def"
 	if (!memcmp(t.p, zeros, CONN_QUIETS)) {
 		memset((uint8_t *)c + CONN_QUIET_AT, 0, CONN_QUIET_SIZE);
 		t.p += CONN_QUIETS;
 	} else {
-#define PS_CONN(name, kind, doc) \
-	if (CONN_IS_QUIET(name)) \
-		take_##kind(&t, &c->name);
+#define PS_CONN(name, kind, doc)
+#define PS_CONN_QUIET(name, kind, doc) take_##kind(&t, &c->name);
 #include "common/model/schema.def"
 	}
+#define PS_CONN(name, kind, doc) \
+	if (CONN_IS_BEHIND(name)) \
+		take_##kind(&t, &c->name);
+#include "common/model/schema.def"
 	if (t.odd)
 		return false;
 	r->p = t.p;

@@ -197,6 +197,19 @@ static inline bool ps_wire_next(struct ps_wire *w, struct ps_wire_item *item)
 		item->u = head;
 		return true;
 	}
+	if (head >= 0xcc && head <= 0xcf &&
+		ps_wire_left(w) >= 8) { /* most of what a record has: no look at its width */
+		size_t width = (size_t)1 << (head - 0xcc);
+
+		item->kind = PS_WIRE_UINT;
+		item->u = ps_wire_number(w->p, 8) >> (64 - 8 * width);
+		w->p += width;
+		return true;
+	}
+	if (head == 0xc0) {
+		item->kind = PS_WIRE_NIL;
+		return true;
+	}
 	if (head < 0x90)
 		return ps_wire_children(w, item, PS_WIRE_MAP, head & 0x0f);
 	if (head < 0xa0)
