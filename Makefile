@@ -58,9 +58,9 @@ test: $(if $(ROOT),install-setup-test) ## sudo make test: installs what is missi
 	@printf 'subdirs("%s")\n' '$(CURDIR)/$(BUILD)/debug' '$(CURDIR)/$(BUILD)' > $(BUILD)/all-tests/CTestTestfile.cmake
 	$(call as_owner,ctest --test-dir $(BUILD)/all-tests -j $(TEST_JOBS) --output-on-failure $(CTEST_ARGS))
 
-kernels: need-root install-setup-kernels ## sudo make kernels: the kernel part on Debian's kernels, under qemu (some minutes)
-	@$(MAKE) --no-print-directory all
-	@tests/kernels/run.sh $(BUILD)
+kernels: need-root install-setup-$(if $(ARCH),$(ARCH),kernels) ## sudo make kernels: the kernel part on Debian's kernels, under qemu (some minutes); ARCH=arm64: on arm64's
+	$(if $(ARCH),$(call as_owner,packaging/$(ARCH).sh $(BUILD)/$(ARCH)),@$(MAKE) --no-print-directory all)
+	@ARCH=$(ARCH) tests/kernels/run.sh $(if $(ARCH),$(BUILD)/$(ARCH),$(BUILD))
 
 bench: need-root install-setup-bench ## sudo make bench: what everything costs, against its references: a table, build/bench/results.json, plots (15 minutes)
 	@$(MAKE) --no-print-directory all

@@ -5,7 +5,7 @@
 # a moment when all is there.
 #
 #	packaging/setup.sh [--check | --unpack] GROUP…
-#			GROUP: build (programs and page), programs, page, certificates, run, demo, test, bench, docker, kernels
+#			GROUP: build (programs and page), programs, page, certificates, run, demo, test, bench, docker, kernels, arm64
 #	packaging/setup.sh bpftool               prints the path of a bpftool that works on this machine
 #
 # --check, and a caller who is not root, install nothing: the command to run is printed, and the exit status is 1 if anything
@@ -29,6 +29,7 @@ declare -A GROUPS_OF=(
 	[certificates]="ca-certificates"
 	[docker]="docker.io docker-compose mmdebstrap"
 	[kernels]="qemu-system-x86 busybox|busybox-static cpio"
+	[arm64]="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-system-arm qemu-user-static cpio mmdebstrap"
 )
 GROUPS_OF[build]="${GROUPS_OF[programs]} ${GROUPS_OF[page]}"
 

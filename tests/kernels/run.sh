@@ -4,19 +4,44 @@
 # The kernel part on Debian's kernels: each is booted in qemu, without KVM if need be, with an initramfs that holds the programs
 # of tests/bpf and the libraries they link, and nothing else. They load the object, attach it and send packets through it.
 #
-#	tests/kernels/run.sh [BUILD] [SUITE[:VERSION]…]	default: build, and bullseye bookworm trixie
+#	[ARCH=arm64] tests/kernels/run.sh [BUILD] [SUITE…]	default: build, and bullseye bookworm trixie
 #
-# Kernels come from the machine's own package sources with the suite's name in place (or from PS_KERNELS, a directory of
-# vmlinuz-* files with their modules' path beside them). Prints a line a kernel and program; fails if one of a kernel that must pass fails.
+# ARCH=arm64 on a machine that is not takes what packaging/arm64.sh has built (build/arm64), without KVM. PS_CPU is the processor that qemu is to be: arm64's
+# kernels translate our atomic operations in one way for those since ARMv8.1 (neoverse-n1, the default) and in another for those before (cortex-a72).
+#
+# Kernels come from the machine's own package sources with the suite's name in place. Prints a line a kernel and program; fails
+# if one of a kernel that must pass fails.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-build=${1:-build}
+native=$(dpkg --print-architecture)
+arch=${ARCH:-$native}
+case $arch in
+amd64)
+	suites=(bullseye bookworm trixie)
+	qemu=qemu-system-x86_64 machine=(-cpu "${PS_CPU:-max}") console="ttyS0 mitigations=off"
+	;;
+arm64)
+	suites=(bookworm trixie)
+	qemu=qemu-system-aarch64 machine=(-M virt -cpu "${PS_CPU:-neoverse-n1}") console=ttyAMA0
+	;;
+*)
+	echo "ARCH=$arch is not known here: amd64, arm64" >&2
+	exit 1
+	;;
+esac
+if [ "$arch" = "$native" ]; then
+	build=${1:-build}
+	sysroot='' busybox=$(command -v busybox || true) strip=strip ldd=(ldd)
+else
+	build=${1:-build/$arch}
+	sysroot=$(realpath "$build/root") busybox=$build/root/bin/busybox strip=aarch64-linux-gnu-strip
+	ldd=(qemu-aarch64-static -L "$sysroot" "$sysroot/lib/ld-linux-aarch64.so.1" --list)
+fi
 shift || true
-suites=("$@")
-[ ${#suites[@]} -gt 0 ] || suites=(bullseye bookworm trixie)
+[ $# -eq 0 ] || suites=("$@")
 read -ra programs <<<"${PS_PROGRAMS:-bpf_verifier bpf_parse bpf_conn bpf_tcp bpf_icmp bpf_rules}"
-for tool in qemu-system-x86_64 cpio dpkg-deb busybox; do
-	command -v "$tool" >/dev/null || { echo "skipped: $tool is not installed (packaging/setup.sh kernels)"; exit 77; }
+for tool in "$qemu" "${ldd[0]}" "${busybox:-busybox}" $strip cpio dpkg-deb; do
+	command -v "$tool" >/dev/null || { echo "skipped: $tool is not installed (packaging/setup.sh kernels, and arm64 for ARCH=arm64)"; exit 77; }
 done
 
 work=$(mktemp -d)
@@ -35,11 +60,11 @@ fetch() {
 	else
 		grep -m1 '^deb ' "$from" | awk -v s="$suite" '{ $3 = s; print }' >"$dir/from.list"
 	fi
-	local options=(-qq -o Dir::Etc::SourceList=/dev/null -o Dir::Etc::SourceParts="$dir" -o Dir::State::Lists="$dir/lists"
+	local options=(-qq -o APT::Architecture="$arch" -o APT::Architectures="$arch" -o Dir::Etc::SourceList=/dev/null -o Dir::Etc::SourceParts="$dir" -o Dir::State::Lists="$dir/lists"
 		-o Dir::Cache="$dir/cache" -o APT::Sandbox::User=root -o Acquire::Check-Valid-Until=false)
 	apt-get "${options[@]}" update 2>/dev/null || return 1
 	local package
-	package=$(apt-cache "${options[@]}" depends linux-image-amd64 | awk '/Depends: linux-image-/ { print $2; exit }')
+	package=$(apt-cache "${options[@]}" depends "linux-image-$arch" | awk '/Depends: linux-image-/ { print $2; exit }')
 	[ -n "$package" ] || return 1
 	(cd "$dir" && apt-get "${options[@]}" download "$package") || return 1
 	dpkg-deb -x "$dir"/*.deb "$dir/unpacked"
@@ -50,13 +75,14 @@ fetch() {
 pack() {
 	local root=$work/root program library
 	mkdir -p "$root"/{bin,proc,sys,dev,tmp,tests,lib64}
-	cp "$(command -v busybox)" "$root/bin/busybox"
+	cp "$busybox" "$root/bin/busybox"
 	for program in "${programs[@]}"; do
 		[ -x "$build/bin/$program" ] || { echo "$build/bin/$program is not there: build first" >&2; exit 1; }
-		strip -o "$root/tests/$program" "$build/bin/$program"
-		ldd "$build/bin/$program" | grep -o '/[^ ]*' | while read -r library; do
+		$strip -o "$root/tests/$program" "$build/bin/$program"
+		"${ldd[@]}" "$build/bin/$program" | grep -o '/[^ ]*' | while read -r library; do
+			library=${library#"$sysroot"}
 			mkdir -p "$root$(dirname "$library")"
-			cp -nL "$library" "$root$library"
+			cp -nL "$sysroot$library" "$root$library"
 		done
 	done
 	cat >"$root/init" <<-'INIT'
@@ -80,9 +106,12 @@ pack() {
 
 boot() {
 	local accel=tcg
-	[ ! -w /dev/kvm ] || accel=kvm
-	timeout 600 qemu-system-x86_64 -accel $accel -cpu max -m 1024 -smp 2 -nographic -no-reboot -nic none \
-		-kernel "$1" -initrd "$work/initramfs" -append "console=ttyS0 quiet panic=-1 mitigations=off" 2>/dev/null | tr -d '\r'
+	if [ -w /dev/kvm ] && [ "$arch" = "$native" ]; then
+		accel=kvm
+		machine+=(-cpu host)
+	fi
+	timeout "${PS_BOOT_SECONDS:-600}" "$qemu" "${machine[@]}" -accel $accel -m 1024 -smp 2 -nographic -no-reboot -nic none \
+		-kernel "$1" -initrd "$work/initramfs" -append "console=$console quiet panic=-1" 2>/dev/null | tr -d '\r'
 }
 
 pack
