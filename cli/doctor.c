@@ -18,6 +18,7 @@
 #include "common/base/cleanup.h"
 #include "common/base/file.h"
 #include "common/codec/json.h"
+#include "common/limits.h"
 
 #define BPF_FS_MAGIC 0xcafe4a11
 #define FRAGS_MTU \
@@ -66,12 +67,12 @@ static void check_kernel(struct ps_doctor *d)
 	struct utsname u = {0};
 
 	(void)uname(&u);
-	if (ps_kernel_at_least(u.release, 5, 15))
+	if (ps_kernel_at_least(u.release, PS_KERNEL_MAJOR, PS_KERNEL_MINOR))
 		ps_doctor_find(d, "kernel", PS_HEALTH_OK, NULL, "Linux %s", u.release);
 	else
 		ps_doctor_find(d, "kernel", PS_HEALTH_FAIL,
 			"install a kernel of a release that is still maintained, and boot it",
-			"Linux %s is too old: 5.15 is needed", u.release);
+			"Linux %s is too old: %d.%d is needed", u.release, PS_KERNEL_MAJOR, PS_KERNEL_MINOR);
 }
 
 static void check_btf(struct ps_doctor *d)

@@ -19,9 +19,7 @@
 #include "collector/tc.h"
 #include "collector/xdp.h"
 #include "common/base/cleanup.h"
-
-#define PS_KERNEL_MAJOR 5
-#define PS_KERNEL_MINOR 15
+#include "common/limits.h"
 
 /* --- the host ---------------------------------------------------------------------------------- */
 

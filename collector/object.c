@@ -18,6 +18,7 @@
 #include "collector/tc.h"
 #include "collector/xdp.h"
 #include "common/base/cleanup.h"
+#include "common/limits.h"
 
 #ifndef BPF_F_XDP_HAS_FRAGS
 #define BPF_F_XDP_HAS_FRAGS (1U << 5)
@@ -145,10 +146,10 @@ static int load(struct ps_object *obj, struct ps_error *err)
 			strerror(-r));
 	if (r < 0)
 		return ps_error_set(err, r, 500, "no_load", "",
-			"The kernel does not take the BPF program (%s): it must be Linux 5.15 or newer, and the "
+			"The kernel does not take the BPF program (%s): it must be Linux %d.%d or newer, and the "
 			"process needs "
 			"CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON; 'packetscope doctor' says more.",
-			strerror(-r));
+			strerror(-r), PS_KERNEL_MAJOR, PS_KERNEL_MINOR);
 	return 0;
 }
 

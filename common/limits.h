@@ -4,6 +4,14 @@
 #ifndef PS_COMMON_LIMITS_H
 #define PS_COMMON_LIMITS_H
 
+/* The oldest kernel that takes the kernel part: atomic operations that return a value, which arm64's JIT got later. */
+#define PS_KERNEL_MAJOR 5
+#ifdef __aarch64__
+#define PS_KERNEL_MINOR 18
+#else
+#define PS_KERNEL_MINOR 15
+#endif
+
 /* The bus. */
 #define PS_BUS_SCHEMA_VERSION 1
 #define PS_BUS_RECORDS_MAX 1024    /* records in one message: above 256 libzmq batches well, above 1024 taps wait */
