@@ -25,10 +25,10 @@ endef
 UP_ARGS = $(if $(IFACE),--iface $(IFACE)) $(if $(INTERVAL),--interval $(INTERVAL)) $(if $(API),--api $(API)) $(ARGS)
 
 .DEFAULT_GOAL := all
-.PHONY: help all debug run demo test bench kernels format tidy clean install deb check-setup install-setup-% need-root
+.PHONY: help all debug run demo test bench kernels arm64 format tidy clean install deb check-setup install-setup-% need-root
 
 help: ## This list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
+	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
 	@echo
 	@echo '  Variables: IFACE=eth0[,eth1] API=127.0.0.1:8080 INTERVAL=5 ARGS="…" (run); DEMO_SECONDS=20 DEMO_API=… (demo);'
 	@echo '  CTEST_ARGS="-L unit" (test); PREFIX=/usr/local DESTDIR=… (install); JOBS=2'
@@ -58,9 +58,12 @@ test: $(if $(ROOT),install-setup-test) ## sudo make test: installs what is missi
 	@printf 'subdirs("%s")\n' '$(CURDIR)/$(BUILD)/debug' '$(CURDIR)/$(BUILD)' > $(BUILD)/all-tests/CTestTestfile.cmake
 	$(call as_owner,ctest --test-dir $(BUILD)/all-tests -j $(TEST_JOBS) --output-on-failure $(CTEST_ARGS))
 
-kernels: need-root install-setup-$(if $(ARCH),$(ARCH),kernels) ## sudo make kernels: the kernel part on Debian's kernels, under qemu (some minutes); ARCH=arm64: on arm64's
-	$(if $(ARCH),$(call as_owner,packaging/$(ARCH).sh $(BUILD)/$(ARCH)),@$(MAKE) --no-print-directory all)
-	@ARCH=$(ARCH) tests/kernels/run.sh $(if $(ARCH),$(BUILD)/$(ARCH),$(BUILD))
+# An architecture is what ARCH says, else this machine's.
+kernels: need-root install-setup-$(or $(ARCH),kernels) $(or $(ARCH),all) ## sudo make kernels: the kernel part on Debian's kernels, under qemu (some minutes); ARCH=arm64: on arm64's
+	@ARCH=$(ARCH) tests/kernels/run.sh $(BUILD)$(addprefix /,$(ARCH))
+
+arm64: ## Every program for arm64, cross-built, in build/arm64/bin
+	$(call as_owner,packaging/arm64.sh $(BUILD)/arm64)
 
 bench: need-root install-setup-bench ## sudo make bench: what everything costs, against its references: a table, build/bench/results.json, plots (15 minutes)
 	@$(MAKE) --no-print-directory all
