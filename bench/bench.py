@@ -99,7 +99,7 @@ FIGURES = [
     ("12.unbatched", "fold of one record into the table : one by one into the same table", "fold.own", "fold.unbatched", ">=", None, ""),
     ("12.bytes", "bytes a connection in the aggregator", "fold.bytes", None, None, None, ""),
     ("13", "JSON of a connection with key and info, from the aggregator's row : cJSON of the fields", "json.rows", "json.cjson", ">=", 40,
-     "instructions: two thirds write 1,300 bytes, among them 33 numbers and the key and info that cJSON is spared; a fifth reads the row"),
+     "three quarters of the instructions write 1,300 bytes, among them 33 numbers, and key and info that cJSON is spared; the rest reads the row"),
     ("13.record", "JSON of a connection's fields from a record : cJSON", "json.own", "json.cjson", ">=", None, ""),
     ("13.rest", "JSON of a connection with key and info from a record : cJSON of the fields", "json.rest", "json.cjson", ">=", None, ""),
     ("13.memory", "the gateway's memory while it streams a million connections as JSON and CSV, ten clients that read and ten that do not, MB",
