@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 #
 # The kernel part on Debian's kernels: each is booted in qemu, without KVM if need be, with an initramfs that holds the programs
-# of tests/bpf and the libraries they link, and nothing else. They load the object, attach it and send packets through it.
+# of tests/bpf, the product's own, and the libraries they link. The former load the object and send packets through it; product.sh starts the
+# latter, which attach it.
 #
 #	[ARCH=arm64] tests/kernels/run.sh [BUILD] [SUITE…]	default: build, and bullseye bookworm trixie
 #
@@ -40,6 +41,7 @@ fi
 shift || true
 [ $# -eq 0 ] || suites=("$@")
 read -ra programs <<<"${PS_PROGRAMS:-bpf_verifier bpf_parse bpf_conn bpf_tcp bpf_icmp bpf_rules}"
+product=(packetscope packetscope-collector packetscope-aggregator packetscope-gateway packetscope-ai-worker)
 for tool in "$qemu" "${ldd[0]}" "${busybox:-busybox}" $strip cpio dpkg-deb; do
 	command -v "$tool" >/dev/null || { echo "skipped: $tool is not installed (packaging/setup.sh kernels, and arm64 for ARCH=arm64)"; exit 77; }
 done
@@ -71,14 +73,28 @@ fetch() {
 	ls "$dir"/unpacked/boot/vmlinuz-*
 }
 
-# The initramfs: busybox, the programs, their libraries, an init that runs them one by one.
+# The modules of this suite's kernel that a veth interface and its hooks need, as one more initramfs.
+modules() {
+	local root=$work/$1/initramfs module
+	mkdir -p "$root/modules"
+	for module in veth sch_ingress cls_bpf; do
+		find "$work/$1/unpacked" -name "$module.ko*" -exec cp {} "$root/modules" \;
+	done
+	find "$root/modules" -name '*.xz' -exec xz -d {} +
+	(cd "$root" && find . | cpio -o -H newc --quiet) | gzip -1
+}
+
+# The initramfs: busybox, the programs, their libraries, an init that runs the tests one by one.
 pack() {
 	local root=$work/root program library
-	mkdir -p "$root"/{bin,proc,sys,dev,tmp,tests,lib64}
+	mkdir -p "$root"/{bin,proc,sys,dev,tmp,run,tests,lib64}
 	cp "$busybox" "$root/bin/busybox"
-	for program in "${programs[@]}"; do
+	cp "$here/product.sh" "$root/tests/product"
+	for program in "${programs[@]}" "${product[@]}"; do
+		local to=$root/tests
 		[ -x "$build/bin/$program" ] || { echo "$build/bin/$program is not there: build first" >&2; exit 1; }
-		$strip -o "$root/tests/$program" "$build/bin/$program"
+		[[ $program == bpf_* ]] || to=$root/bin
+		$strip -o "$to/$program" "$build/bin/$program"
 		"${ldd[@]}" "$build/bin/$program" | grep -o '/[^ ]*' | while read -r library; do
 			library=${library#"$sysroot"}
 			mkdir -p "$root$(dirname "$library")"
@@ -90,7 +106,8 @@ pack() {
 		/bin/busybox --install -s /bin
 		mount -t proc proc /proc && mount -t sysfs sysfs /sys && mount -t devtmpfs dev /dev
 		mount -t bpf bpf /sys/fs/bpf
-		ip link set lo up
+		mkdir -p /var/lib && ip link set lo up
+		for module in /modules/*.ko; do insmod $module; done
 		echo "kernel $(uname -r)"
 		for program in /tests/*; do
 			PS_FLOOD=20000 PS_FUZZ_FRAMES=2000 $program >/tmp/out 2>&1
@@ -111,7 +128,7 @@ boot() {
 		machine+=(-cpu host)
 	fi
 	timeout "${PS_BOOT_SECONDS:-600}" "$qemu" "${machine[@]}" -accel $accel -m 1024 -smp 2 -nographic -no-reboot -nic none \
-		-kernel "$1" -initrd "$work/initramfs" -append "console=$console quiet panic=-1" 2>/dev/null | tr -d '\r'
+		-kernel "$1" -initrd "$2" -append "console=$console quiet panic=-1" 2>/dev/null | tr -d '\r'
 }
 
 pack
@@ -119,7 +136,8 @@ failed=0
 for suite in "${suites[@]}"; do
 	kernel=$(fetch "$suite") || { echo "skipped: $suite: its kernel can't be had from here"; continue; }
 	log=$work/$suite.log
-	boot "$kernel" >"$log" || true
+	cat "$work/initramfs" <(modules "$suite") >"$work/$suite/both"
+	boot "$kernel" "$work/$suite/both" >"$log" || true
 	version=$(grep -ao 'kernel [0-9][^ ]*' "$log" | awk '{ print $2; exit }')
 	echo "== $suite: ${version:-did not boot}"
 	grep -q '^finished' "$log" || { tail -5 "$log"; failed=1; }
