@@ -40,6 +40,7 @@ struct request {
 	char *target; /* owned; NULL = no memory */
 	bool opened;  /* ps_gateway_open was called */
 	bool running; /* the handler was called */
+	bool heard;   /* something of it came since the last tick */
 	bool suspended;
 };
 
@@ -162,13 +163,28 @@ static void client_deadline(struct ps_client *c, uint64_t now, uint64_t s)
 
 static void on_cut(struct ps_exchange *x);
 
+/*
+ * Is more of the request awaited from somebody who sends nothing any more? libmicrohttpd does not notice when the end
+ * came with the last bytes: a read that does not fill its buffer makes it wait for the next edge of epoll, which has
+ * been. Only after a tick without a sign of it: what was read may not have been handed on yet.
+ */
+static bool is_deserted(struct request *rq)
+{
+	bool heard = rq->heard;
+
+	rq->heard = false;
+	return !heard && !rq->running && !rq->suspended && !rq->x.answered && ps_client_gone(rq->client);
+}
+
 static int on_tick(void *arg)
 {
 	struct ps_server *s = arg;
 	size_t n = ps_clients_expire(&s->clients, ps_clock_boot());
 
 	for (struct ps_client *c = s->clients.first; c; c = c->next) {
-		if (c->endless && !c->shut && c->request && ps_client_gone(c))
+		if (c->shut || !c->request)
+			continue;
+		if (c->endless ? ps_client_gone(c) : is_deserted(c->request))
 			on_cut(c->request);
 	}
 	s->gateway->totals.expired += n;
@@ -445,6 +461,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
 	(void)version;
 	if (!rq)
 		return MHD_NO;
+	rq->heard = true;
 	rq->x.now = rq->server->now;
 	/* What comes now would wait for parts that nobody listens to any more. */
 	if (rq->server->stopping && !rq->x.answered)
