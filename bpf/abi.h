@@ -580,10 +580,17 @@ struct ps_const {
 	__u64 seed;
 	__u64 id_base;
 	__u32 buckets;
-	__u32 replay;    /* take the time from ps_runtime.replay_now */
-	__u32 xdp_frags; /* the XDP program was loaded with BPF_F_XDP_HAS_FRAGS: a frame may be longer than its head */
-	__u32 pad;
+	__u32 replay;     /* take the time from ps_runtime.replay_now */
+	__u32 xdp_frags;  /* the XDP program was loaded with BPF_F_XDP_HAS_FRAGS: a frame may be longer than its head */
+	__u32 weak_order; /* PS_WEAK_ORDER; 1 is right everywhere, and costs a usual packet a wait for its tag */
 };
+
+/* May loads of this processor come in another order than they stand (order.h)? For user space, which sets it. */
+#ifdef __x86_64__
+#define PS_WEAK_ORDER 0
+#else
+#define PS_WEAK_ORDER 1
+#endif
 
 #define PS_ASSERT_SIZE(type, bytes) _Static_assert(sizeof(type) == (bytes), #type " must be " #bytes " bytes")
 PS_ASSERT_SIZE(struct ps_bucket_tags, 16);

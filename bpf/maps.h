@@ -164,7 +164,7 @@ struct {
 	__array(values, struct ps_ring);
 } ps_rings SEC(".maps");
 
-const volatile struct ps_const ps_const = {.buckets = PS_BUCKETS_BARE};
+const volatile struct ps_const ps_const = {.buckets = PS_BUCKETS_BARE, .weak_order = 1};
 
 /* What an ICMP element begins as: too big for the stack. */
 const struct ps_icmp_entry ps_icmp_blank = {};

@@ -253,7 +253,14 @@ static __always_inline int ps_table_find_packet(struct ps_packet *p, struct ps_c
 		(void)*(volatile __u32 *)tcp;
 	if ((p->key.tcp_flags & (PS_TCP_SYN | PS_TCP_ACK)) == PS_TCP_SYN)
 		ps_touch_rest(cold, tcp);
-	if ((tags1 >> 8 * s & 0xff) != ps_tag_of(n->hash) || !ps_hot_is(&h->slot[s], n))
+	if ((tags1 >> 8 * s & 0xff) != ps_tag_of(n->hash))
+		return ps_table_find_tagged(p, b1, b2, tags1, tags2, c);
+	if (ps_const.weak_order) { /* a record that is read again, for it may be older than its tag */
+		PS_AFTER(h, tags1);
+		PS_AFTER(cold, tags1);
+		PS_AFTER(tcp, tags1);
+	}
+	if (!ps_hot_is(&h->slot[s], n))
 		return ps_table_find_tagged(p, b1, b2, tags1, tags2, c);
 	c->slot = slot;
 	c->hot = &h->slot[s];

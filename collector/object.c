@@ -166,6 +166,7 @@ int ps_object_load(struct ps_object *obj, const struct ps_pins *pins, uint32_t m
 		obj->constants->id_base = meta->id_base;
 		obj->constants->buckets = meta->buckets;
 		obj->constants->replay = !pins;
+		obj->constants->weak_order = PS_WEAK_ORDER;
 		r = load(obj, err);
 	}
 	if (r == 0)

@@ -79,8 +79,11 @@ void *ps_rig_memory(struct ps_rig *rig, const char *name)
 
 static void set_constants(struct ps_rig *rig)
 {
-	struct ps_const k = {
-		.seed = SEED, .id_base = 1000000, .buckets = rig->options.buckets, .replay = !rig->options.live_clock};
+	struct ps_const k = {.seed = SEED,
+		.id_base = 1000000,
+		.buckets = rig->options.buckets,
+		.replay = !rig->options.live_clock,
+		.weak_order = PS_WEAK_ORDER};
 	struct bpf_map *map;
 
 	bpf_object__for_each_map(map, rig->object)

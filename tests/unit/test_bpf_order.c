@@ -75,11 +75,34 @@ static void a_hole_is_there_before_its_mark(void **state)
 	assert_true(n[1] > 0);
 }
 
+/* How many addresses are made to depend on a value that was loaded before (PS_AFTER). */
+static unsigned dependencies(const char *name)
+{
+	size_t n = 0;
+	const struct bpf_insn *insn = function(name, &n);
+	unsigned found = 0;
+
+	for (size_t i = 0; i < n; i++)
+		found += insn[i].code == (BPF_ALU64 | BPF_AND | BPF_K) && insn[i].imm == 0;
+	return found;
+}
+
+static void what_was_announced_is_read_after_that(void **state)
+{
+	(void)state;
+	/* three lines of the record in the preferred slot, after its tag */
+	assert_int_equal(dependencies("ps_xdp"), 3);
+	assert_int_equal(dependencies("ps_tc_egress"), 3);
+	assert_int_equal(dependencies("ps_tcp_segment"), 2); /* a sample of the round trip, a hole */
+	assert_int_equal(dependencies("ps_tcp_step"), 1);    /* a FIN of the other side */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_slot_is_handed_on_in_order),
 		cmocka_unit_test(a_hole_is_there_before_its_mark),
+		cmocka_unit_test(what_was_announced_is_read_after_that),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
