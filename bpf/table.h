@@ -193,8 +193,7 @@ static __always_inline void ps_touch_rest(const struct ps_conn_cold *cold, const
 	(void)*(volatile __u64 *)&tcp->history;
 }
 
-/* Has the record in this slot the packet's own IPv6 addresses, or is it of an IPv4 packet, whose name has them? 0 or
- * -1. */
+/* 0: the record in this slot has the packet's own IPv6 addresses, or the packet is IPv4, whose name has them; or -1. */
 static __always_inline int ps_table_agrees(const struct ps_packet *p, const struct ps_conn_cold *cold)
 {
 	return p->name.family == PS_FAMILY_IPV6 && !ps_same_addr6(cold, p->key.saddr, p->key.daddr, p->name.side) ? -1

@@ -73,9 +73,10 @@ struct ps_publisher;
 
 /*
  * Binds a PUB socket. Batches records by topic and sends a batch when it holds PS_BUS_RECORDS_MAX or is PS_BUS_DELAY_NS
- * old (conn.update: PS_BUS_CALM_NS). `reliable`: for one subscriber that must know its loss (the feed): a message that it would not take is not
- * dropped silently but counted in `refused`; the publisher never waits. An ipc path is made with mode 0660; a stale
- * socket file is replaced. err says what a failed bind means. `epoch` is drawn from the wall clock.
+ * old (conn.update: PS_BUS_CALM_NS). `reliable`: for one subscriber that must know its loss (the feed): a message that
+ * it would not take is not dropped silently but counted in `refused`; the publisher never waits. An ipc path is made
+ * with mode 0660; a stale socket file is replaced. err says what a failed bind means. `epoch` is drawn from the wall
+ * clock.
  */
 int ps_publisher_new(
 	struct ps_bus *bus, const char *endpoint, bool reliable, struct ps_publisher **ret_pub, struct ps_error *err);

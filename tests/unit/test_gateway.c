@@ -29,6 +29,7 @@
 #include "gateway/listen.h"
 #include "gateway/page.h"
 #include "gateway/server.h"
+#include "gateway/share.h"
 
 #define WAIT_NS (8 * PS_NSEC) /* a test that hangs ends here */
 #define TOTAL 2500            /* connections that the responder has */
@@ -270,6 +271,7 @@ static int teardown(void **state)
 
 	ps_forward_free(&f->forward);
 	ps_server_free(&f->server);
+	ps_shares_free(&f->gateway);
 	ps_events_free(&f->events_hub);
 	ps_publisher_free(&f->events);
 	ps_responder_free(&f->control);

@@ -77,10 +77,12 @@ static void events_become_records_and_counts(void **state)
 	assert_int_equal(ledger.received[PS_EV_CONN_NEW], 14);
 	assert_int_equal(ps_publish_malformed(p), 2);
 
-	/* Company is waited for, then not any more. */
+	/* Company is waited for, then not any more; an update waits longer. */
 	assert_int_equal(ps_publish_flush(p, now + 1, false), PS_BUS_DELAY_NS - 1);
-	assert_int_equal(ps_publish_flush(p, now + PS_BUS_DELAY_NS, false), UINT64_MAX);
+	assert_int_equal(ps_publish_flush(p, now + PS_BUS_DELAY_NS, false), PS_BUS_CALM_NS - PS_BUS_DELAY_NS);
 	assert_int_equal(ledger.published[PS_EV_CONN_NEW], 12);
+	assert_int_equal(ledger.published[PS_EV_CONN_UPDATE], 10);
+	assert_int_equal(ps_publish_flush(p, now + PS_BUS_CALM_NS, false), UINT64_MAX);
 	assert_int_equal(ledger.published[PS_EV_CONN_UPDATE], 11);
 	assert_int_equal(ledger.refused[PS_EV_CONN_NEW], 1);
 	assert_int_equal(ledger.applied[PS_EV_CONN_NEW], 7); /* not ours to write */
