@@ -154,7 +154,7 @@ class Figures:
         elif "figure" in said:
             said["met"] = bool(said["met"]) if said["reference"] else None
             if said["met"] is False and said["id"] in LIMITS:
-                said["note"] += f"; limited by: {LIMITS[said["id"]]}"
+                said["note"] += f"; limited by: {LIMITS[said['id']]}"
             self.rows.append(said)
 
     def values(self, expression):
