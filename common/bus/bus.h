@@ -16,13 +16,14 @@
 #include "common/model/value.h"
 
 enum ps_topic {
-#define PS_TOPIC(suffix, name, record, doc) PS_TOPIC_##suffix,
+#define PS_TOPIC(suffix, name, record, hold, doc) PS_TOPIC_##suffix,
 #include "common/bus/topic.def"
 	PS_TOPICS,
 };
 
 const char *ps_topic_name(enum ps_topic t);
 enum ps_record_type ps_topic_record(enum ps_topic t);
+uint64_t ps_topic_hold(enum ps_topic t); /* ns that a record of it waits for others at most */
 /* The topic of exactly that name; -EINVAL. */
 int ps_topic_parse(const char *name, size_t len, enum ps_topic *ret_topic);
 
@@ -72,8 +73,8 @@ int ps_bus_join_curve(struct ps_bus *bus, const char *key_file, const char *serv
 struct ps_publisher;
 
 /*
- * Binds a PUB socket. Batches records by topic and sends a batch when it holds PS_BUS_RECORDS_MAX or is PS_BUS_DELAY_NS
- * old (conn.update: PS_BUS_CALM_NS). `reliable`: for one subscriber that must know its loss (the feed): a message that
+ * Binds a PUB socket. Batches records by topic and sends a batch when it holds PS_BUS_RECORDS_MAX or is as old
+ * as its topic lets it become (ps_topic_hold). `reliable`: for one subscriber that must know its loss (the feed): a message that
  * it would not take is not dropped silently but counted in `refused`; the publisher never waits. An ipc path is made
  * with mode 0660; a stale socket file is replaced. err says what a failed bind means. `epoch` is drawn from the wall
  * clock.

@@ -314,7 +314,7 @@ int ps_publisher_map(struct ps_publisher *pub, enum ps_topic topic, const struct
 
 static uint64_t due_of(const struct ps_publisher *pub, enum ps_topic topic)
 {
-	return pub->lanes[topic].since + (topic == PS_TOPIC_CONN_UPDATE ? PS_BUS_CALM_NS : PS_BUS_DELAY_NS);
+	return pub->lanes[topic].since + ps_topic_hold(topic);
 }
 
 uint64_t ps_publisher_flush(struct ps_publisher *pub, uint64_t now, bool force)
