@@ -4,40 +4,6 @@
 
 #include "bpf/abi.h"
 
-static size_t kind_size(enum ps_kind kind)
-{
-	switch (kind) {
-	case PS_KIND_U8:
-	case PS_KIND_PROTO:
-	case PS_KIND_BOOL:
-	case PS_KIND_VIEW:
-	case PS_KIND_STATE:
-	case PS_KIND_END:
-	case PS_KIND_VERDICT:
-	case PS_KIND_DIRECTION:
-	case PS_KIND_MODE:
-		return 1;
-	case PS_KIND_U16:
-		return 2;
-	case PS_KIND_U32:
-	case PS_KIND_RULE:
-		return 4;
-	case PS_KIND_U64:
-	case PS_KIND_ID:
-	case PS_KIND_TIME:
-	case PS_KIND_SPAN:
-	case PS_KIND_RATIO:
-		return 8;
-	case PS_KIND_ADDR:
-		return sizeof(struct ps_addr);
-	case PS_KIND_NAME:
-		return PS_NAME_SIZE;
-	case PS_KIND_TEXT:
-		return PS_TEXT_SIZE;
-	}
-	return 0;
-}
-
 /* Is the key below the whole value? */
 static bool is_number(enum ps_kind kind)
 {
@@ -51,7 +17,7 @@ static int compare_text(const struct ps_field *f, const struct ps_conn *a, const
 
 	if (f->kind == PS_KIND_ADDR)
 		return ps_addr_compare((const struct ps_addr *)pa, (const struct ps_addr *)pb);
-	return strncmp(pa, pb, kind_size(f->kind));
+	return strncmp(pa, pb, f->size);
 }
 
 static uint64_t leading_bytes(const char *p, size_t n)
@@ -104,7 +70,7 @@ struct ps_conn_row ps_conn_row_of(const struct ps_conn_order *o, const struct ps
 		key = number_at(p, 4) ^ 0x80000000u; /* signed */
 		break;
 	default: /* a ratio is never negative, so its bits are in its order */
-		key = number_at(p, kind_size(o->field->kind));
+		key = number_at(p, o->field->size);
 	}
 	return (struct ps_conn_row){.key = key, .id = c->id, .conn = c};
 }
@@ -144,9 +110,4 @@ bool ps_conn_order_is_fixed(const struct ps_conn_order *o)
 	return o->field->offset == offsetof(struct ps_conn, id) ||
 	       o->field->offset == offsetof(struct ps_conn, first_seen) ||
 	       o->field->offset == offsetof(struct ps_conn, proto);
-}
-
-size_t ps_conn_order_bytes(const struct ps_conn_order *o)
-{
-	return kind_size(o->field->kind);
 }

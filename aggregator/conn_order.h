@@ -41,7 +41,4 @@ bool ps_conn_order_key(const struct ps_conn_order *o, const struct ps_conn *c, u
  */
 bool ps_conn_order_is_fixed(const struct ps_conn_order *o);
 
-/* Bytes that the field takes in a struct ps_conn. */
-size_t ps_conn_order_bytes(const struct ps_conn_order *o);
-
 #endif

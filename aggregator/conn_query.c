@@ -14,7 +14,7 @@
 void ps_conn_query_cursor(const struct ps_conn_query *q, const struct ps_conn *last, char out[static PS_CURSOR_TEXT])
 {
 	const uint8_t *value = (const uint8_t *)last + q->order.field->offset;
-	size_t size = ps_conn_order_bytes(&q->order);
+	size_t size = q->order.field->size;
 	int n = snprintf(out, PS_CURSOR_TEXT, "%s.%c.", q->order.field->name, q->order.descending ? 'd' : 'a');
 
 	for (size_t i = 0; i < size; i++)
@@ -64,7 +64,7 @@ static int cursor_read(struct ps_conn_query *q, const char *text, struct ps_erro
 {
 	char head[80];
 	bool fixed = ps_conn_order_is_fixed(&q->order), good;
-	size_t size = fixed ? ps_conn_order_bytes(&q->order) : 8;
+	size_t size = fixed ? q->order.field->size : 8;
 	size_t n =
 		(size_t)snprintf(head, sizeof(head), "%s.%c.", q->order.field->name, q->order.descending ? 'd' : 'a');
 	const char *second = text + n + 2 * size + 1;

@@ -9,18 +9,20 @@
 #include "bpf/abi.h"
 #include "common/base/cleanup.h"
 
+#define FIELD_AT(record, name) offsetof(record, name), sizeof(((record *)0)->name)
+
 static const struct ps_field conn_fields[] = {
-#define PS_CONN(name, kind, doc) {#name, PS_KIND_##kind, offsetof(struct ps_conn, name), doc},
+#define PS_CONN(name, kind, doc) {#name, PS_KIND_##kind, FIELD_AT(struct ps_conn, name), doc},
 #include "common/model/schema.def"
 };
 
 static const struct ps_field icmp_fields[] = {
-#define PS_ICMP(name, kind, doc) {#name, PS_KIND_##kind, offsetof(struct ps_icmp, name), doc},
+#define PS_ICMP(name, kind, doc) {#name, PS_KIND_##kind, FIELD_AT(struct ps_icmp, name), doc},
 #include "common/model/schema.def"
 };
 
 static const struct ps_field drop_fields[] = {
-#define PS_DROP(name, kind, doc) {#name, PS_KIND_##kind, offsetof(struct ps_drop, name), doc},
+#define PS_DROP(name, kind, doc) {#name, PS_KIND_##kind, FIELD_AT(struct ps_drop, name), doc},
 #include "common/model/schema.def"
 };
 

@@ -101,6 +101,7 @@ struct ps_field {
 	const char *name;
 	enum ps_kind kind;
 	uint16_t offset; /* into the record struct */
+	uint16_t size;   /* bytes there */
 	const char *doc;
 };
 
