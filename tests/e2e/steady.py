@@ -26,6 +26,16 @@ class Steady(threading.Thread):
         self.join()
 
 
+def settle(server, *threads):
+    """Ends the threads; how many datagrams had come to the server when the last ones were through. Closes it only then."""
+    for thread in threads:
+        thread.end()
+    time.sleep(0.3)
+    received = server.received
+    server.close()
+    return received
+
+
 class Pings(Steady):
     """In series of a hundred, so that none is under way when it ends."""
 

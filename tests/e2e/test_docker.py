@@ -22,7 +22,7 @@ import time
 from debian import root_tar
 from harness import BPFFS, BUILD, SOURCE, Api, main, note, skip
 from lab import Lab, Namespace, Server, run, wait_for
-from steady import Pings, Probes
+from steady import Pings, Probes, settle
 
 DEBIAN = "debian:bookworm-slim"
 IMAGES = "packetscope-test"
@@ -309,11 +309,7 @@ def upgrade(report, project, client, api):
         project.tag = NEXT
         project.up()
     finally:
-        for thread in (answered, probes):
-            thread.end()
-        time.sleep(0.3)
-        passed = arrived.received
-        arrived.close()
+        passed = settle(arrived, answered, probes)
     report.equal(f"upgrade: pings lost, of {answered.sent}", answered.sent - answered.answered, 0)
     report.equal(f"upgrade: blocked probes that passed, of {probes.sent}", passed, 0)
     with contextlib.suppress(TimeoutError):

@@ -21,7 +21,7 @@ import time
 from debian import root_tar
 from harness import BPFFS, BUILD, SERVER4, Api, Host, main, need, note
 from lab import Server, die_with_parent, run, wait_for
-from steady import Pings, Probes
+from steady import Pings, Probes, settle
 
 UNITS = ("collector", "aggregator", "gateway", "ai-worker")
 ARGUMENTS = {"collector": ["--iface", "ps0"]}
@@ -256,11 +256,7 @@ def upgrade(report, root, host, services):
                      back.stdout + back.stderr and installed(root) == f"ii {NEXT_VERSION}", f"{back} {installed(root)}")
         report.equal("downgrade: every part goes on", api.request("GET", "/api/health")[0], 200)
     finally:
-        for thread in (pings, probes):
-            thread.end()
-        time.sleep(0.3)
-        passed = arrived.received
-        arrived.close()
+        passed = settle(arrived, pings, probes)
     report.equal(f"upgrade: pings lost, of {pings.sent}", pings.sent - pings.answered, 0)
     report.equal(f"upgrade: blocked probes that passed, of {probes.sent}", passed, 0)
     report.equal("upgrade: the rule and its counter", rule_counts(api, probes.sent), [(BLOCKED, "kept", probes.sent)])

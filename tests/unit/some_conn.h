@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "bpf/abi.h"
+#include "common/model/conn_table.h"
 #include "common/model/record.h"
 #include "tests/unit/memory_kernel.h"
 
@@ -31,6 +32,21 @@ static inline struct ps_conn some_conn(uint64_t *rnd, uint64_t id, const char *h
 	c.orig_packets = 1 + mk_random(rnd) % 9;
 	c.orig_bytes = mk_random(rnd) % 3 ? mk_random(rnd) : UINT64_MAX - 1;
 	return c;
+}
+
+/* A table of n of them, ids 16, 32 …; every tenth has ended. */
+static inline struct ps_conn_table *some_table(uint64_t *rnd, uint64_t n, const char *history, uint64_t spread)
+{
+	struct ps_conn_table *table = NULL;
+
+	assert_int_equal(ps_conn_table_new(10000, &table), 0);
+	for (uint64_t id = 1; id <= n; id++) {
+		struct ps_conn c = some_conn(rnd, id * 16, history, spread);
+
+		assert_int_equal(
+			ps_conn_table_apply(table, &c, id % 10 == 0, 1), id % 10 == 0 ? PS_CHANGE_END : PS_CHANGE_NEW);
+	}
+	return table;
 }
 
 #endif

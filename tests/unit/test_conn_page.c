@@ -20,13 +20,7 @@ static struct ps_conn_table *table;
 static int setup(void **state)
 {
 	(void)state;
-	assert_int_equal(ps_conn_table_new(10000, &table), 0);
-	for (uint64_t id = 1; id <= N; id++) {
-		struct ps_conn c = some_conn(&rnd, id * 16, "S", 50);
-
-		assert_int_equal(
-			ps_conn_table_apply(table, &c, id % 10 == 0, 1), id % 10 == 0 ? PS_CHANGE_END : PS_CHANGE_NEW);
-	}
+	table = some_table(&rnd, N, "S", 50);
 	return 0;
 }
 

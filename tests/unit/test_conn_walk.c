@@ -22,14 +22,8 @@ static struct ps_conn_walks *walks;
 static int setup(void **state)
 {
 	(void)state;
-	assert_int_equal(ps_conn_table_new(10000, &table), 0);
+	table = some_table(&rnd, N, "ShADadFf", 500);
 	assert_int_equal(ps_conn_walks_new(5000, &walks), 0);
-	for (uint64_t id = 1; id <= N; id++) {
-		struct ps_conn c = some_conn(&rnd, id * 16, "ShADadFf", 500);
-
-		assert_int_equal(
-			ps_conn_table_apply(table, &c, id % 10 == 0, 1), id % 10 == 0 ? PS_CHANGE_END : PS_CHANGE_NEW);
-	}
 	return 0;
 }
 
