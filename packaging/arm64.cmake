@@ -1,6 +1,6 @@
 # Everything for arm64 on another machine: cmake --toolchain packaging/arm64.cmake -DPS_SYSROOT=DIR …
 #
-# DIR is a Debian arm64 tree with the libraries' development packages, as `tests/kernels/run.sh --arch arm64` makes it. Programs that the build
+# DIR is a Debian arm64 tree with the libraries' development packages, as packaging/arm64.sh makes it. Programs that the build
 # runs, and tests, go through qemu's user emulation.
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR aarch64)
